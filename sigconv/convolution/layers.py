@@ -1,0 +1,134 @@
+"""Convolution layers: Conv is the implementation, its number of axes a fact about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sigconv import methods, nd
+from sigconv.convolution.operations import conv
+
+
+class Conv(nn.Module):
+    """Trainable convolution in any number of dimensions, with torch.nn's names, order and initial values.
+
+    (batch, in_channels, *space) -> (batch, out_channels, *positions). A kernel_size with one number per axis says how
+    many axes there are; a bare number needs ndim. All options of conv are taken; state_dicts interchange with
+    torch.nn.Conv1d, Conv2d and Conv3d. Options that do not fit raise when the layer is built.
+
+    >>> Conv(3, 8, (3, 3, 3, 3), padding="same")(torch.zeros(2, 3, 4, 5, 6, 7)).shape
+    torch.Size([2, 8, 4, 5, 6, 7])
+    >>> Conv(4, 16, 24)
+    Traceback (most recent call last):
+    TypeError: kernel_size=24 is one number: give ndim=, or one size per axis
+    """
+
+    ndim: int | None = None
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: Any = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        ndim: int | None = None,
+        value: float = 0.0,
+        strict: bool = False,
+        flip: bool = False,
+        method: str = "auto",
+    ) -> None:
+        super().__init__()
+        ndim = self._axes(kernel_size, ndim)
+        channels = f"in_channels={in_channels}, out_channels={out_channels}"
+        if min(in_channels, out_channels) < 0 or groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"{channels} must not be negative and must be divisible by groups={groups}")
+        self.ndim, self.in_channels, self.out_channels = ndim, in_channels, out_channels
+        self.kernel_size = nd.ntuple(kernel_size, ndim, "kernel_size")
+        self.stride, self.dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
+        self.padding, self.groups, self.padding_mode = padding, groups, padding_mode
+        self.value, self.strict, self.flip = value, strict, flip
+        self.method = nd.one_of(method, ["auto", *methods.METHODS], "method")
+        nd.margins(padding, self.kernel_size, self.dilation)
+        nd.border_modes(padding_mode, ndim)
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(out_channels, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def _axes(self, kernel_size: Any, ndim: int | None) -> int:
+        """How many axes of space: the class says, or ndim does, or the kernel's sizes are counted."""
+        named = [n for n in (type(self).ndim, ndim) if n is not None]
+        if len(named) == 2 and named[0] != named[1]:
+            raise ValueError(f"{type(self).__name__} has {named[0]} axes, not ndim={ndim}")
+        if not named and not isinstance(kernel_size, Sequence):
+            raise TypeError(f"kernel_size={kernel_size!r} is one number: give ndim=, or one size per axis")
+        return named[0] if named else len(kernel_size)
+
+    def reset_parameters(self) -> None:
+        """Draw weights and bias as torch.nn does: uniform within 1 / sqrt(taps x in_channels of a group)."""
+        if self.weight.numel() == 0:
+            return
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.weight[0].numel())
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """conv(x, weight, bias) with this layer's options."""
+        return conv(
+            x,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            padding_mode=self.padding_mode,
+            dilation=self.dilation,
+            groups=self.groups,
+            value=self.value,
+            strict=self.strict,
+            flip=self.flip,
+            method=self.method,
+        )
+
+    def extra_repr(self) -> str:
+        """What differs from the defaults, in torch.nn's words."""
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        defaults = {"padding": 0, "padding_mode": "zeros", "groups": 1, "value": 0.0, "strict": False, "flip": False}
+        shown = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
+        if any(gap != 1 for gap in self.dilation):
+            shown["dilation"] = self.dilation
+        if self.bias is None:
+            shown["bias"] = False
+        return text + "".join(f", {name}={option!r}" for name, option in shown.items())
+
+
+class Conv1d(Conv):
+    """Conv over one axis: sequences, waveforms. Shapes (batch, channels, samples)."""
+
+    ndim = 1
+
+
+class Conv2d(Conv):
+    """Conv over two axes: images, spectrograms. Shapes (batch, channels, height, width)."""
+
+    ndim = 2
+
+
+class Conv3d(Conv):
+    """Conv over three axes: volumes, video. Shapes (batch, channels, depth, height, width)."""
+
+    ndim = 3

@@ -1,0 +1,144 @@
+"""Sampled convolutions: the one set of Hypothesis strategies every test of convolution and pooling draws from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("hypothesis", reason="the sampled tests need hypothesis: pip install hypothesis")
+from hypothesis import strategies as st
+
+from sigconv import nd
+
+LAYOUTS = ("contiguous", "transposed", "strided", "expanded", "offset")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One convolution: shapes, options, and the seed its values come from."""
+
+    batch: int
+    groups: int
+    channels: tuple[int, int]  # per group, in and out
+    size: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Any
+    padding_mode: Any
+    bias: bool
+    flip: bool
+    layout: str
+    seed: int = field(repr=False)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.size)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        names = ("stride", "padding", "padding_mode", "dilation", "groups", "flip")
+        return {name: getattr(self, name) for name in names}
+
+    def tensors(self, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """x in the layout drawn, weight, bias."""
+        generator = torch.Generator().manual_seed(self.seed)
+        inside, outside = (self.groups * c for c in self.channels)
+        x = torch.randn(self.batch, inside, *self.size, generator=generator, dtype=torch.float64)
+        weight = torch.randn(outside, self.channels[0], *self.kernel_size, generator=generator, dtype=torch.float64)
+        bias = torch.randn(outside, generator=generator, dtype=torch.float64)
+        return laid_out(x.to(dtype), self.layout), weight.to(dtype), bias.to(dtype) if self.bias else None
+
+
+def laid_out(x: torch.Tensor, layout: str) -> torch.Tensor:
+    """The same values lying otherwise in memory."""
+    if layout == "transposed":
+        return x.transpose(0, -1).contiguous().transpose(0, -1)
+    if layout == "strided":
+        return torch.stack([x, x + 1], -1)[..., 0]
+    if layout == "expanded":
+        return x[:1].expand_as(x) if len(x) else x
+    if layout == "offset":
+        return torch.cat([x.new_ones(1, *x.shape[1:]), x])[1:]
+    return x
+
+
+@st.composite
+def cases(draw: Any, ndims: tuple[int, int] = (1, 4), most: int = 6) -> Case:
+    """A convolution that is defined: its kernel fits its padded input."""
+    ndim = draw(st.integers(*ndims))
+    each = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(ndim))
+    big = most if ndim < 4 else 4 if ndim == 4 else 2
+    kernel, dilation = each(1, min(3, big) if ndim > 1 else 5), each(1, 2)
+    size = tuple(draw(st.integers(1, big + 2)) for _ in range(ndim))
+    modes = st.sampled_from(nd.PADDING_MODES)
+    words = [word for word in nd.PADDINGS if word != "half" or all(s % 2 for s in nd.spans(kernel, dilation))]
+    pair = st.tuples(st.integers(0, 3), st.integers(0, 3))
+    padding = draw(
+        st.one_of(st.sampled_from(words), st.integers(0, 3), st.tuples(*[st.one_of(pair, st.integers(0, 2))] * ndim))
+    )
+    if ndim == 1 and isinstance(padding, tuple) and isinstance(padding[0], int):
+        padding = padding[0]
+    margins = nd.margins(padding, kernel, dilation)
+    fits = tuple(max(n, s - b - a, 1) for n, s, (b, a) in zip(size, nd.spans(kernel, dilation), margins, strict=True))
+    return Case(
+        batch=draw(st.integers(0, 2)),
+        groups=draw(st.integers(1, 3)),
+        channels=draw(st.tuples(st.integers(1, 2), st.integers(1, 2))),
+        size=fits,
+        kernel_size=kernel,
+        stride=each(1, 3),
+        dilation=dilation,
+        padding=padding,
+        padding_mode=draw(st.one_of(modes, st.tuples(*[modes] * ndim))),
+        bias=draw(st.booleans()),
+        flip=draw(st.booleans()),
+        layout=draw(st.sampled_from(LAYOUTS)),
+        seed=draw(st.integers(0, 2**31)),
+    )
+
+
+NUMPY_MODE = {"replicate": "edge", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
+
+
+def numpy_pad(x: np.ndarray, margins: Any, padding_mode: Any, value: float = 0.0) -> np.ndarray:
+    """numpy.pad, one axis after the other; zeros last, so that they win the corners."""
+    modes = nd.border_modes(padding_mode, len(margins))
+    first = x.ndim - len(margins)
+    for zeros in (False, True):
+        for axis, (mode, margin) in enumerate(zip(modes, margins, strict=True), start=first):
+            widths = [(0, 0)] * axis + [margin] + [(0, 0)] * (x.ndim - axis - 1)
+            if mode == "constant" and not zeros:
+                x = np.pad(x, widths, constant_values=value)
+            elif mode == "zeros" and zeros:
+                x = np.pad(x, widths)
+            elif mode in NUMPY_MODE and not zeros:
+                x = np.pad(x, widths, mode=NUMPY_MODE[mode])
+    return x
+
+
+def definition(x: Any, weight: Any, bias: Any, case: Case, absolute: bool = False) -> np.ndarray:
+    """The convolution sum as loops over outputs, float64: the only oracle. absolute: Σ|x||w| + |b|, the scale of the gates."""
+    x, weight = (np.asarray(t, dtype=np.result_type(np.asarray(t), np.float64)) for t in (x, weight))
+    if case.flip:
+        weight = np.flip(weight, tuple(range(2, weight.ndim)))
+    margins = nd.margins(case.padding, case.kernel_size, case.dilation)
+    x = numpy_pad(x, margins, case.padding_mode)
+    if absolute:
+        x, weight, bias = np.abs(x), np.abs(weight), None if bias is None else np.abs(np.asarray(bias))
+    spans = nd.spans(case.kernel_size, case.dilation)
+    positions = [(n - s) // step + 1 for n, s, step in zip(x.shape[2:], spans, case.stride, strict=True)]
+    per_group, channels = weight.shape[0] // case.groups, weight.shape[1]
+    y = np.zeros((x.shape[0], weight.shape[0], *positions), dtype=np.result_type(x, weight))
+    for out in range(weight.shape[0]):
+        first = out // per_group * channels
+        for position in np.ndindex(*positions):
+            rows = zip(position, case.stride, spans, case.dilation, strict=True)
+            window = tuple(slice(p * s, p * s + span, gap) for p, s, span, gap in rows)
+            seen = x[(slice(None), slice(first, first + channels), *window)]
+            y[(slice(None), out, *position)] = (seen * weight[out]).sum(tuple(range(1, seen.ndim)))
+    return y if bias is None else y + np.asarray(bias).reshape(-1, *[1] * case.ndim)
