@@ -122,7 +122,7 @@ def numpy_pad(x: np.ndarray, margins: Any, padding_mode: Any, value: float = 0.0
 
 
 def definition(x: Any, weight: Any, bias: Any, case: Case, absolute: bool = False) -> np.ndarray:
-    """The convolution sum as loops over outputs, float64: the only oracle. absolute: Σ|x||w| + |b|, the scale of the gates."""
+    """The sum as loops over outputs, float64: the only oracle. absolute: Σ|x||w| + |b|, the gates' scale."""
     x, weight = (np.asarray(t, dtype=np.result_type(np.asarray(t), np.float64)) for t in (x, weight))
     if case.flip:
         weight = np.flip(weight, tuple(range(2, weight.ndim)))

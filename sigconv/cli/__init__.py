@@ -1,0 +1,39 @@
+"""sigconv on the command line: one verb a file, found here. This page and --help import no torch."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from sigconv import __version__, console
+from sigconv.cli import _discover
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a verb; the process ends with its exit code: 0 done, 1 failed, 2 usage, 130 or 143 stopped by a signal."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    verb, *rest = arguments or ["--help"]
+    verbs = _discover.files("cli")
+    if verb in ("--version", "-V"):
+        console.show(f"sigconv {__version__}")
+        sys.exit(0)
+    if verb in ("--help", "-h", "help"):
+        console.show(overview())
+        sys.exit(0)
+    if verb not in verbs:
+        kind = "option" if verb.startswith("-") else "verb"
+        console.say(f"error: unknown {kind} {verb!r}: {console.nearest(verb, verbs)} (see sigconv --help)")
+        sys.exit(2)
+    sys.exit(importlib.import_module(f"sigconv.cli.{verb}").main(rest))
+
+
+def overview() -> str:
+    """The verbs, each with the first line of its file."""
+    return f"""usage: sigconv VERB …
+
+Convolution, filter banks and pooling for science signals, in any number of dimensions.
+
+{_discover.table("cli")}
+
+sigconv VERB --help tells more. --json ends any verb with one JSON object on stdout; --debug shows tracebacks.
+Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 stopped by a signal."""

@@ -1,0 +1,1 @@
+"""Filter banks, one family a file."""

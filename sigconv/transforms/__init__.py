@@ -1,0 +1,1 @@
+"""Raw material to (channels, *space): one domain a file."""

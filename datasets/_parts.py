@@ -1,0 +1,58 @@
+"""What data sets are made of: items ready in memory, and the part of a training set held back to choose by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Parts(NamedTuple):
+    """What load returns: train, valid, test."""
+
+    train: Any
+    valid: Any
+    test: Any
+
+
+class Arrays:
+    """Items that lie ready in memory: x (items, …), y (items,). No randomness, whatever the generator."""
+
+    def __init__(self, x: Any, y: Any, classes: Sequence[str]) -> None:
+        self.x, self.y, self.classes = torch.as_tensor(x), torch.as_tensor(y), tuple(classes)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """One x and its y."""
+        return self.x[index], self.y[index]
+
+    def batch(self, indices: Tensor, generators: Any = None) -> tuple[Tensor, Tensor]:
+        """Many at once, by one gather."""
+        indices = indices.to(self.x.device)
+        return self.x[indices], self.y[indices]
+
+    def to(self, device: Any) -> Arrays:
+        """The same items on a device."""
+        return Arrays(self.x.to(device), self.y.to(device), self.classes)
+
+    def subset(self, indices: Tensor) -> Arrays:
+        """Some of the items."""
+        return Arrays(self.x[indices], self.y[indices], self.classes)
+
+
+def held_back(n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices to train with and to choose by: the last tenth of a seeded permutation, at least one, is held back.
+
+    >>> train, valid = held_back(20, seed=0)
+    >>> len(train), len(valid)
+    (18, 2)
+    """
+    if n < 2:
+        raise ValueError(f"{n} items cannot be split into a part to train with and one to choose by")
+    shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    kept = n - max(n // 10, 1)
+    return shuffled[:kept], shuffled[kept:]

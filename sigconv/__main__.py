@@ -1,0 +1,5 @@
+"""python -m sigconv is sigconv."""
+
+from sigconv.cli import main
+
+main()

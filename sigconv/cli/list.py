@@ -1,0 +1,32 @@
+"""name what there is: recipes, data sets, models, banks, methods of convolution"""
+
+from __future__ import annotations
+
+from sigconv import console
+from sigconv.cli import _discover
+
+
+def main(arguments: list[str]) -> int:
+    """sigconv list [--json]"""
+    unknown = [word for word in arguments if word not in ("--json", "--debug", "--help", "-h")]
+    if unknown:
+        console.say(f"error: unknown option {unknown[0]!r}: {console.nearest(unknown[0], ['--json', '--help'])}")
+        return 2
+    if {"--help", "-h"} & set(arguments):
+        console.show(f"usage: sigconv list [--json]\n\n{__doc__}")
+        return 0
+    found = there_is()
+    if "--json" in arguments:
+        console.answer(found)
+    else:
+        console.show(
+            "\n".join(f"{kind.replace('_', ' '):<10} {', '.join(names)}" for kind, names in found.items() if names)
+        )
+    return 0
+
+
+def there_is() -> dict[str, list[str]]:
+    """Names by kind: a file each, found in its room."""
+    rooms = {"recipes": "recipes", "data_sets": "datasets", "models": "models", "methods": "methods"}
+    banks = [name for name, file in _discover.files("filters").items() if _discover.defines(file, "bank")]
+    return {kind: list(_discover.files(room)) for kind, room in rooms.items()} | {"banks": banks}

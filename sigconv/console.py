@@ -1,0 +1,95 @@
+"""Talking to the person at the keyboard: messages and progress on stderr, one JSON line on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+class UsageError(Exception):
+    """A command line that cannot be meant as it stands: one line, exit code 2."""
+
+
+def say(text: str) -> None:
+    """A message, on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def answer(record: dict[str, Any]) -> None:
+    """The one JSON object of a verb called with --json: the last line of stdout."""
+    sys.stdout.write(json.dumps(plain(record), allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def show(text: str) -> None:
+    """What a verb answers to a person, on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: NaN and infinities become null, paths text, NumPy and torch numbers plain ones."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """A hint at what was meant, or at what there is.
+
+    >>> nearest("mnist1", ["mnist1d", "spoken_digits"])
+    'did you mean mnist1d?'
+    >>> nearest("qqq", ["b", "a"])
+    'there are a, b'
+    """
+    options = sorted(options)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(options)}" if options else "there are none"
+
+
+def duration(seconds: float) -> str:
+    """A time a person reads at a glance.
+
+    >>> [duration(s) for s in (0.4, 75, 7300)]
+    ['0.4 s', '1 min 15 s', '2 h 01 min']
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int) -> Iterator[Any]:
+    """A bar with remaining time on a terminal; elsewhere nothing, for lines are said as work gets done.
+
+    Yields a function of (done, note).
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, note="": None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        yield lambda done, note="": None
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total, note="")
+        yield lambda done, note="": bar.update(task, completed=done, note=note)

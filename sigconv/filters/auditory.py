@@ -1,0 +1,75 @@
+"""What the ear's scale makes of a sound: short-time Fourier transform and mel weights, in torch and on any device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sigconv import nd, units
+
+
+@nd.numpy_too
+def stft(
+    x: Tensor,
+    n_fft: int = 512,
+    hop_length: int | None = None,
+    *,
+    center: bool = True,
+    padding_mode: str = "zeros",
+    window: Tensor | None = None,
+) -> Tensor:
+    """Short-time Fourier transform, librosa's: (…, samples) -> complex (…, n_fft // 2 + 1, frames).
+
+    hop_length defaults to n_fft // 4, the window to a periodic Hann. With center, frame i is centred on sample
+    i · hop_length and the ends are extended by padding_mode, of any width. Real x of any dtype torch transforms, on any
+    device; differentiable. Raises ValueError where the signal is shorter than a frame and not centred.
+
+    >>> stft(torch.zeros(2, 1000), 256, 100).shape
+    torch.Size([2, 129, 11])
+    """
+    hop_length = hop_length or n_fft // 4
+    window = torch.hann_window(n_fft, dtype=x.dtype, device=x.device) if window is None else window
+    if center:
+        x = nd.pad(x, ((n_fft // 2, n_fft // 2),), padding_mode)
+    if x.shape[-1] < n_fft:
+        raise ValueError(f"{x.shape[-1]} samples are fewer than n_fft={n_fft}: give center=True, or a shorter n_fft")
+    return torch.fft.rfft(nd.windows(x, (n_fft,), (hop_length,), (1,)) * window).mT
+
+
+def mel_weights(
+    fs: float,
+    n_fft: int,
+    n_mels: int = 128,
+    *,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    htk: bool = False,
+    norm: str | None = "slaney",
+) -> Tensor:
+    """Triangles spaced evenly in mel: float32 (n_mels, n_fft // 2 + 1), to multiply a power spectrogram with.
+
+    fs, fmin and fmax in Hz, fmax fs / 2 by default; norm "slaney" gives every triangle the same area, None a peak of 1.
+    Equal to librosa.filters.mel. Raises ValueError for frequencies above fs / 2, and for a band too narrow to meet any
+    bin of the spectrum.
+
+    >>> mel_weights(16000, 512, 40).shape
+    torch.Size([40, 257])
+    """
+    fmax = units.below_nyquist(fs / 2 if fmax is None else fmax, fs, "fmax")
+    units.below_nyquist(fmin, fs, "fmin")
+    if not fmin < fmax or n_mels < 1:
+        raise ValueError(f"fmin={fmin}, fmax={fmax}, n_mels={n_mels}: expected fmin < fmax and at least one band")
+    bins = np.arange(n_fft // 2 + 1) * (fs / n_fft)
+    edges = units.mel_to_hz(np.linspace(*units.hz_to_mel([fmin, fmax], htk), n_mels + 2), htk)
+    low, centre, high = (edges[i : i + n_mels, None] for i in range(3))
+    rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
+    weights = np.maximum(0, np.minimum(rising, falling))
+    if nd.one_of(norm or "none", ("slaney", "none"), "norm") == "slaney":
+        weights *= 2.0 / (high - low)
+    empty = np.flatnonzero(weights.max(1) == 0)
+    if len(empty):
+        raise ValueError(
+            f"mel band {empty[0]} of {n_mels} meets no bin of n_fft={n_fft}: take fewer bands or a longer n_fft"
+        )
+    return torch.from_numpy(weights).float()

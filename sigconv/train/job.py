@@ -1,0 +1,155 @@
+"""A job: where a run's files go, what it says on its way, and what it takes to go on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sigconv import console, files, plot
+from sigconv.train import checkpoint
+
+KEPT = 2  # checkpoints of each model
+
+
+@dataclass
+class Job:
+    """One run: its seed, device and folder. Without a folder nothing is written; messages go to stderr all the same."""
+
+    recipe: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    folder: Path | None = None
+    resuming: bool = False
+    test_size: int | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """A message: on stderr and in log.txt."""
+        console.say(text)
+        if self.folder is not None:
+            with open(self.folder / "log.txt", "a", encoding="utf-8") as log:
+                log.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """A message that the report repeats."""
+        self.say(text)
+        self.notes.append(text)
+
+    def record(self, row: dict[str, Any], epochs: int) -> None:
+        """One measured epoch: a line on stderr, a row of metrics.csv and metrics.jsonl."""
+        shown = {key: value for key, value in row.items() if key.endswith(("loss", "accuracy", "auroc"))}
+        figures = "  ".join(f"{key} {value:.4f}" for key, value in shown.items())
+        self.say(f"{row['model']}  epoch {row['epoch']}/{epochs}  {figures}  {console.duration(row['seconds'])}")
+        self.rows.append(row)
+        if self.folder is not None:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(console.plain(row)) + "\n")
+
+    def rewind(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Forget what a model measured after its checkpoint: those epochs will be run again."""
+        self.rows = [row for row in self.rows if row["model"] != name] + list(rows)
+        if self.folder is not None:
+            lines = "".join(json.dumps(console.plain(row)) + "\n" for row in self.rows)
+            files.write_text(self.folder / "metrics.jsonl", lines)
+
+    def picture(self, name: str, figure: Any) -> None:
+        """A figure for the report, kept under plots/ as well."""
+        content = plot.png(figure)
+        self.pictures[name] = content
+        if self.folder is not None:
+            (self.folder / "plots").mkdir(exist_ok=True)
+            with files.writing(self.folder / "plots" / f"{name}.png") as file:
+                file.write(content)
+
+    def keep_weights(self, name: str, model: nn.Module) -> None:
+        """The selected weights: the first model of a run as model.safetensors, others under their own names."""
+        if self.folder is None:
+            return
+        from safetensors.torch import save
+
+        first = self.rows[0]["model"] if self.rows else name
+        path = self.folder / ("model.safetensors" if name == first else f"{name}.safetensors")
+        tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+        with files.writing(path) as file:
+            file.write(save(tensors))
+
+    def checkpoint(self, name: str, epoch: int, state: dict[str, Any]) -> None:
+        """A numbered checkpoint of a model; the newest two stay."""
+        if self.folder is None:
+            return
+        folder = self.folder / "checkpoints"
+        checkpoint.save(folder / f"{name}-{epoch}", state)
+        for old in checkpoint.numbered(folder, name)[KEPT:]:
+            checkpoint.remove(old)
+
+    def last_checkpoint(self, name: str) -> dict[str, Any] | None:
+        """A model's newest whole checkpoint, if this job resumes; a broken one is named and passed over."""
+        if self.folder is None or not self.resuming:
+            return None
+        found = checkpoint.numbered(self.folder / "checkpoints", name)
+        for path in found:
+            try:
+                state = checkpoint.load(path)
+            except ValueError as error:
+                self.say(f"warning: {error}; going back to the one before")
+            else:
+                self.say(f"{name}: going on after epoch {state['epoch']}")
+                return state
+        if found:
+            raise ValueError(f"none of the {len(found)} checkpoints of {name} under {str(self.folder)!r} can be used")
+        return None
+
+    def write_table(self) -> None:
+        """metrics.csv, with the columns of every model's rows."""
+        if self.folder is None or not self.rows:
+            return
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(dict.fromkeys(key for row in self.rows for key in row)))
+        writer.writeheader()
+        writer.writerows(self.rows)
+        files.write_text(self.folder / "metrics.csv", table.getvalue())
+
+
+def environment() -> dict[str, Any]:
+    """What a run was run with: versions, machine, threads, and the state of the checkout."""
+    import numpy
+
+    from sigconv import __version__
+
+    return {
+        "sigconv": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "git": _git("rev-parse", "HEAD"),
+        "git_changes": bool(_git("status", "--porcelain")),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _git(*words: str) -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

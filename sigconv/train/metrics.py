@@ -1,0 +1,127 @@
+"""Scores of predictions. Each takes (scores, targets), or (model, dataset, job=job) and predicts first."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def _of_a_model_too(metric: Callable[..., Any]) -> Callable[..., Any]:
+    """metric(scores, targets) that also takes metric(model, dataset, job=job)."""
+
+    @functools.wraps(metric)
+    def either(scores: Any, targets: Any, *, job: Any = None, **options: Any) -> Any:
+        if isinstance(scores, nn.Module):
+            from sigconv.train.loop import predict
+
+            scores, targets = predict(scores, targets, job=job)
+        scores, targets = torch.as_tensor(scores), torch.as_tensor(targets)
+        if len(scores) != len(targets) or not len(targets):
+            raise ValueError(
+                f"{metric.__name__} of {len(scores)} scores for {len(targets)} targets: expected as many, at least one"
+            )
+        return metric(scores, targets, **options)
+
+    return either
+
+
+def _labels(scores: Tensor) -> Tensor:
+    """Class scores (n, classes, …) -> labels (n, …); labels stay as they are."""
+    return scores.argmax(1) if scores.is_floating_point() and scores.ndim > 1 else scores
+
+
+def _positive(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """One score per item, of belonging to class 1, and whether it does."""
+    if scores.ndim == 2:
+        scores = scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores.squeeze(1)
+    truth = targets.flatten() > 0.5
+    if scores.shape != truth.shape:
+        raise ValueError(f"scores of shape {tuple(scores.shape)} for {len(truth)} targets: expected one or two an item")
+    if bool(truth.all()) or not bool(truth.any()):
+        raise ValueError("all targets are of one class: a ranking of two needs both")
+    return scores.double(), truth
+
+
+@_of_a_model_too
+def accuracy(scores: Tensor, targets: Tensor) -> float:
+    """Share of items labelled right: scores (n, classes), or labels (n,), against targets (n,).
+
+    >>> accuracy(torch.tensor([[0.9, 0.1], [0.8, 0.2]]), torch.tensor([0, 1]))
+    0.5
+    """
+    return (_labels(scores) == targets).double().mean().item()
+
+
+@_of_a_model_too
+def auroc(scores: Tensor, targets: Tensor) -> float:
+    """Probability that a positive scores above a negative, ties counted half: scores (n,), (n, 1) or (n, 2).
+
+    >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
+    0.75
+    """
+    scores, truth = _positive(scores, targets)
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()
+    ranks = (last - (counts.double() - 1) / 2)[inverse]
+    positives = int(truth.sum())
+    wins = ranks[truth].sum() - positives * (positives + 1) / 2
+    return (wins / (positives * (len(truth) - positives))).item()
+
+
+@_of_a_model_too
+def auprc(scores: Tensor, targets: Tensor) -> float:
+    """Average precision: precision summed over the steps of recall, ties together. Shapes as auroc's.
+
+    >>> round(auprc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])), 4)
+    0.8333
+    """
+    scores, truth = _positive(scores, targets)
+    ordered, places = scores.sort(descending=True)
+    hits = truth[places].double().cumsum(0)
+    ends = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool, device=scores.device)])
+    found, seen = hits[ends], torch.arange(1, len(truth) + 1, device=scores.device)[ends]
+    recall = found / hits[-1]
+    return ((recall - torch.cat([recall.new_zeros(1), recall[:-1]])) * found / seen).sum().item()
+
+
+@_of_a_model_too
+def confusion(scores: Tensor, targets: Tensor, classes: int | None = None) -> Tensor:
+    """Counts (true class, predicted class), int64, of any number of labels an item.
+
+    >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]))
+    tensor([[1, 1],
+            [0, 1]])
+    """
+    labels, targets = _labels(scores).flatten().long(), targets.flatten().long()
+    n = classes or int(max(labels.max(), targets.max())) + 1
+    return torch.bincount(targets * n + labels, minlength=n * n).reshape(n, n)
+
+
+@_of_a_model_too
+def f1(scores: Tensor, targets: Tensor) -> float:
+    """Mean over classes of the harmonic mean of precision and recall; a class neither there nor predicted is left out.
+
+    >>> f1(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]))
+    0.6666666666666666
+    """
+    shares = _overlaps(confusion(scores, targets))
+    return shares[shares.isfinite()].mean().item()
+
+
+@_of_a_model_too
+def dice(scores: Tensor, targets: Tensor) -> dict[int, float]:
+    """Overlap 2|A∩B| / (|A|+|B|) for each label but 0, the background; NaN where a label is in neither.
+
+    >>> dice(torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 2]]))
+    {1: 0.6666666666666666, 2: 0.6666666666666666}
+    """
+    shares = _overlaps(confusion(scores, targets))
+    return {label: shares[label].item() for label in range(1, len(shares))}
+
+
+def _overlaps(counts: Tensor) -> Tensor:
+    return 2 * counts.diagonal().double() / (counts.sum(0) + counts.sum(1))
