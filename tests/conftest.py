@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +24,8 @@ def _bind(name: str) -> None:
         sys.modules[f"sigconv.{name}"] = module
         spec.loader.exec_module(module)
 
+
+torch.set_num_threads(1)  # the cases are small, and cores may be shared
 
 for _name in ("datasets", "recipes"):
     _bind(_name)
