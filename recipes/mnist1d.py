@@ -6,7 +6,7 @@ Models    three strided convolutions of 15 channels (2,050 parameters); layers o
           convolutional net again on signals whose samples are put in one random order, which it cannot exploit
 Source    Prince, Understanding Deep Learning, section 10.5; Greydanus and Kobak 2020, arXiv:2011.14439
 
-  sigconv run mnist1d              a minute: 7,200 of the lecture's steps, weights chosen by a validation part
+  sigconv run mnist1d              a minute: 5,400 of the lecture's steps, weights chosen by a validation part
   sigconv run mnist1d --full       the lecture: 100,000 steps of plain SGD on all 4,000, weights of the last step
   sigconv run mnist1d --best       the strongest small net: residual, augmented, averaged; 32,042 parameters
   sigconv run mnist1d --unlimited  the same net on an endless stream of fresh samples
@@ -46,7 +46,7 @@ def mnist1d(
         full: the lecture's 100,000 steps of SGD without momentum on all 4,000 samples, last step
         best: the strongest small net, trained with augmentation on the 3,600 training samples
         unlimited: the strongest small net, trained on fresh samples from the generator
-        epochs: passes over the training set (200; 2,500 with --full; 40 with --best; 30 of 12,800 with --unlimited)
+        epochs: passes over the training set (150; 2,500 with --full; 40 with --best; 30 of 12,800 with --unlimited)
         lr: learning rate (0.05; 0.01 with --full; 0.006 with --best; 0.01 with --unlimited)
         batch_size: samples a step (100; 64 with --best; 128 with --unlimited)
     """
@@ -60,7 +60,7 @@ def mnist1d(
 
 def lecture(job: Job, full: bool, own: dict[str, Any]) -> dict[str, Any]:
     """Convolutional, fully connected, and convolutional on shuffled samples: curves in one picture."""
-    options: dict[str, Any] = {"epochs": 200, "lr": 0.05, "momentum": 0.9, "every": 5}
+    options: dict[str, Any] = {"epochs": 150, "lr": 0.05, "momentum": 0.9, "every": 5}
     options |= {"batch_size": 100, "optimizer": "sgd"}
     if full:
         options |= {"epochs": 2500, "lr": 0.01, "momentum": 0.0, "every": 25}

@@ -42,4 +42,4 @@ def correlate(
 def cost(problem: Problem) -> float:
     """Every window is written out before it is multiplied."""
     copies = problem.macs / max(problem.out_channels, 1) * problem.groups * problem.dtype.itemsize
-    return 20e-6 + problem.macs / 40e9 + 2 * copies / 5e9
+    return 60e-6 + problem.macs / 20e9 + 3 * copies / 2e9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@functools.cache
 def fabric(device: str = "auto") -> Any:
     """A Fabric on one device: bfloat16 mixed precision on CUDA, float32 on the CPU."""
     kind = name(device)
