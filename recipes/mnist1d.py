@@ -88,8 +88,8 @@ def lecture(job: Job, full: bool, own: dict[str, Any]) -> dict[str, Any]:
     steps = curves["cnn test"][0][-1] if curves["cnn test"][0] else 0
     if not full:
         job.note(
-            f"This run took {steps:,} steps with momentum and chose its weights by 400 validation samples. Skipped: the "
-            "lecture's 100,000 steps without momentum on all 4,000 samples; sigconv run mnist1d --full makes them."
+            f"This run took {steps:,} steps with momentum and chose its weights by 400 validation samples. Skipped: "
+            "the lecture's 100,000 steps without momentum on all 4,000; sigconv run mnist1d --full makes them."
         )
     return {
         "accuracy": found["cnn"],

@@ -17,6 +17,7 @@ def global_pool(x: Tensor, kind: str = "avg") -> Tensor:
     x (batch, channels, *space) -> (batch, channels), in any number of axes. The gradient of "max" goes to the first of
     equal values. Raises ValueError where space is empty.
 
+    >>> import torch
     >>> global_pool(torch.tensor([[[1.0, 5.0, 3.0]]]), "max")
     tensor([[5.]])
     """

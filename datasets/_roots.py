@@ -1,0 +1,42 @@
+"""Where a data set lies: the root given, else $SIGCONV_DATA, else the cache, else its official address."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+
+def find(folder: str, root: Any, manifest: str) -> Path:
+    """The folder of a data set under a root, or the file its manifest (a name.toml beside it) has fetched, checked.
+
+    A root that is given must have it; one line says everywhere that was looked.
+    """
+    if root is not None:
+        here = Path(root) / folder
+        if here.exists() or Path(root).name == folder:
+            return here if here.exists() else Path(root)
+        raise FileNotFoundError(f"no data set {folder!r} under {str(root)!r}: expected the folder {str(here)!r}")
+    around = os.environ.get("SIGCONV_DATA")
+    if around and (Path(around) / folder).exists():
+        return Path(around) / folder
+    return fetch(folder, manifest, around)
+
+
+def fetch(folder: str, manifest: str, around: str | None = None) -> Path:
+    """The official file, from the cache or downloaded into it; refused if its SHA-256 is not the manifest's."""
+    import pooch
+
+    facts = tomllib.loads((Path(__file__).parent / manifest).read_text(encoding="utf-8"))
+    cache = Path(os.environ.get("SIGCONV_CACHE") or pooch.os_cache("sigconv")) / folder
+    try:
+        found = pooch.retrieve(facts["url"], known_hash=f"sha256:{facts['sha256']}", path=cache, fname=facts["file"])
+    except Exception as error:  # whatever went wrong on the way, the user needs to know the ways
+        why = " ".join(str(error).split())[:200]
+        set_to = f"nothing of it under SIGCONV_DATA={around}" if around else "SIGCONV_DATA is not set"
+        raise FileNotFoundError(
+            f"data set {folder!r} is not at hand: no --data-root given, {set_to}, the cache {str(cache)!r} has none, "
+            f"and {facts['url']} could not be fetched ({why})"
+        ) from None
+    return Path(found)
