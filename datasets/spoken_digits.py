@@ -25,11 +25,11 @@ TEST_INDICES = range(5)
 
 
 class Recording(NamedTuple):
-    """One file: who says what for the how manieth time, and the sound, float32 (samples,), at fs Hz."""
+    """One file: who says what, in which of their takes, and the sound, float32 (samples,), at fs Hz."""
 
     digit: int
     speaker: str
-    index: int
+    take: int
     sound: np.ndarray
     fs: int
 
@@ -54,7 +54,7 @@ def load(root: Any = None, *, test_speaker: str | None = None, seconds: float = 
         raise ValueError(f"the recordings have sampling rates {sorted(rates)}: expected one")
     fs = rates.pop()
     tested = torch.tensor(
-        [r.index in TEST_INDICES if test_speaker is None else r.speaker == test_speaker for r in found]
+        [r.take in TEST_INDICES if test_speaker is None else r.speaker == test_speaker for r in found]
     )
     if tested.all() or not tested.any():
         raise ValueError(

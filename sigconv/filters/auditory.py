@@ -61,7 +61,8 @@ def mel_weights(
     if not fmin < fmax or n_mels < 1:
         raise ValueError(f"fmin={fmin}, fmax={fmax}, n_mels={n_mels}: expected fmin < fmax and at least one band")
     bins = np.arange(n_fft // 2 + 1) * (fs / n_fft)
-    edges = units.mel_to_hz(np.linspace(*units.hz_to_mel([fmin, fmax], htk), n_mels + 2), htk)
+    lowest, highest = units.hz_to_mel([fmin, fmax], htk)
+    edges = units.mel_to_hz(np.linspace(lowest, highest, n_mels + 2), htk)
     low, centre, high = (edges[i : i + n_mels, None] for i in range(3))
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
     weights = np.maximum(0, np.minimum(rising, falling))

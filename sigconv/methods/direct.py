@@ -41,7 +41,7 @@ def correlate(
 
 def _folded(x, weight, bias, extra, stride, padding, dilation, groups) -> Tensor:
     """The first `extra` axes as channels: (b, c, *lead, *rest) -> (b·positions, c·taps, *rest)."""
-    x = nd.pad(x, [(p, p) for p in padding[:extra]] + [(0, 0)] * MOST)
+    x = nd.pad(x, (*((p, p) for p in padding[:extra]), *[(0, 0)] * MOST))
     lead = x.movedim(tuple(range(-MOST, 0)), tuple(range(2, 2 + MOST)))  # b, c, *rest, *lead
     lead = nd.windows(lead, weight.shape[2 : 2 + extra], stride[:extra], dilation[:extra])
     positions = lead.shape[2 + MOST : 2 + MOST + extra]

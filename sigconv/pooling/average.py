@@ -32,6 +32,7 @@ def avg_pool(
     unless count_include_pad is False; what hangs over them in ceil_mode never does, as in torch. Floating or complex x;
     float16 and bfloat16 are summed in float32. Raises ValueError for windows larger than the padded input.
 
+    >>> import torch
     >>> avg_pool(torch.tensor([[[1.0, 3.0, 2.0, 6.0]]]), 2)
     tensor([[[2., 4.]]])
     """

@@ -34,6 +34,7 @@ def max_pool(
     index in the flattened space. The gradient goes to the first of equal values; NaN wins. Real x of any dtype.
     Raises ValueError for windows larger than the padded input, or wholly outside it.
 
+    >>> import torch
     >>> max_pool(torch.tensor([[[1.0, 3.0, 2.0, 5.0, 4.0]]]), 3, 2)
     tensor([[[3., 5.]]])
     """

@@ -18,6 +18,7 @@ from sigconv.train.job import Job
 
 Metrics = Mapping[str, Callable[[Tensor, Tensor], float]]
 OPTIMIZERS = ("sgd", "adamw")
+SAVE_EVERY = 10.0  # seconds between checkpoints, at the least
 SCHEDULES = ("constant", "cosine", "one-cycle")
 
 
@@ -222,8 +223,8 @@ class _State:
         return (loss, loss) if self.select == "loss" else (row[f"valid_{self.select}"], loss)
 
     def save(self, job: Job, name: str, epoch: int, last: bool) -> None:
-        """A checkpoint, at most one every ten seconds and one at the end."""
-        if job.folder is None or not (last or time.monotonic() - self.saved > 10):
+        """A checkpoint, now and then and at the end."""
+        if job.folder is None or not (last or time.monotonic() - self.saved > SAVE_EVERY):
             return
         self.saved = time.monotonic()
         average = None if self.average is None else self.average.state_dict()

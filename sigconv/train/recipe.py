@@ -92,14 +92,15 @@ def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     try:
         metrics = recipe(job, **config)
     except Stopped:
-        job.say(f"go on with: sigconv run {recipe.__name__} --resume {folder}")
+        job.say(f"go on with: sigconv run {recipe.__name__} --resume {folder} and the options of this run")
         raise
+    seconds = time.monotonic() - began
     record = {
         "recipe": recipe.__name__,
         "config": config | {"seed": options["seed"]},
         "metrics": metrics,
         "test_size": job.test_size,
-        "seconds": round(time.monotonic() - began, 2),
+        "seconds": round(seconds, 2),
         "device": device,
         "run_folder": str(folder),
     }
@@ -109,15 +110,10 @@ def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     if options["json"]:
         console.answer(record)
     else:
-        console.show(
-            "\n".join(
-                f"{key:<24} {value:.4f}" if isinstance(value, float) else f"{key:<24} {value}"
-                for key, value in metrics.items()
-            )
-        )
-        console.show(
-            f"{console.duration(record['seconds'])} on {device}; everything of this run: {folder}{os.sep}report.html"
-        )
+        for name, value in metrics.items():
+            console.show(f"{name:<26} {value:.4f}" if isinstance(value, float) else f"{name:<26} {value}")
+        page = folder / "report.html"
+        console.show(f"{console.duration(seconds)} on {device}; everything about this run: {page}")
     return record
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Generators(Sequence[torch.Generator]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, place):  # type: ignore[no-untyped-def]
+    def __getitem__(self, place: Any) -> Any:
         return generator(self.seed, self.epoch, int(self.indices[place]))
 
     def __iter__(self) -> Iterator[torch.Generator]:

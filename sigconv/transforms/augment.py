@@ -62,8 +62,8 @@ def warp(x: Tensor, stretch: Tensor, shift: Tensor, *, axis: int = -1, padding_m
     places = ((places - shift[:, None]) / stretch[:, None] + middle).reshape(len(x), *ones, n)
     below = places.floor()
     rows = x.movedim(axis, -1)
-    ends = [_at(rows, (below + step).long(), padding_mode) for step in (0, 1)]
-    return torch.lerp(*ends, places - below).movedim(-1, axis)
+    left, right = (_at(rows, (below + step).long(), padding_mode) for step in (0, 1))
+    return torch.lerp(left, right, places - below).movedim(-1, axis)
 
 
 def _at(rows: Tensor, index: Tensor, padding_mode: str) -> Tensor:

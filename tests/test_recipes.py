@@ -1,0 +1,211 @@
+"""Recipes and the command line: run as a user runs them, small; wrong words end in one line."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+from made import speak
+
+from sigconv.cli import run as verb
+from sigconv.recipes import mnist1d as lecture
+from sigconv.recipes import spoken_digits as digits
+from sigconv.train import recipe as running
+from sigconv.train import run
+
+
+def command(*words, **options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    words = [sys.executable, "-m", "sigconv", *map(str, words)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=240, env=environment, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def made_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    speak(root / "fsdd" / "recordings", speakers=("O'Neil", "Łukasz"), indices=range(4, 8))
+    return root
+
+
+FOLDER = {"config.yaml", "env.json", "log.txt", "metrics.csv", "metrics.jsonl", "checkpoints", "report.html"}
+FOLDER |= {"model.safetensors", "plots", "result.json"}
+
+
+def test_mnist1d_from_the_command_line_leaves_a_whole_run_folder(tmp_path):
+    done = command("run", "mnist1d", "--epochs", 2, "--out", tmp_path, "--json", "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    record = json.loads(lines[-1])
+    assert len(lines) == 1, "messages go to stderr"
+    assert {"recipe", "config", "metrics", "test_size", "seconds", "device", "run_folder"} <= set(record)
+    assert record["test_size"] == 1000
+    assert record["metrics"]["parameters"] == 2050
+    assert record["metrics"]["parameters_fully_connected"] == 59065
+    folder = tmp_path / "mnist1d" / os.path.basename(record["run_folder"])
+    assert set(os.listdir(folder)) - {"dense.safetensors", "shuffled.safetensors"} == FOLDER
+    assert "100,000 steps" in done.stderr, "the default says what it skipped"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["seed"] == 3
+    page = (folder / "report.html").read_text()
+    assert page.count("<img ") == 2
+    assert 'src="http' not in page, "the report needs nothing from outside"
+    header, *rows = (folder / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 3
+    assert {"model", "epoch", "step", "valid_accuracy", "test_accuracy"} <= set(header.split(","))
+
+
+def test_the_record_of_a_run_makes_the_same_run_again(tmp_path):
+    first = run(lecture.mnist1d, ["--best", "--epochs", "1", "--batch-size", "600", "--out", str(tmp_path)])
+    again = run(lecture.mnist1d, ["--config", f"{first['run_folder']}/config.yaml", "--out", str(tmp_path)])
+    assert again["metrics"] == first["metrics"]
+    assert again["config"] == first["config"]
+    assert again["run_folder"] != first["run_folder"]
+
+
+@pytest.mark.parametrize("option", ["--best", "--unlimited"])
+def test_the_strongest_nets_run(tmp_path, option, monkeypatch):
+    monkeypatch.setattr(lecture, "FRESH", 100)
+    monkeypatch.setattr(lecture.data.Unlimited, "__len__", lambda self: 200)
+    record = run(lecture.mnist1d, [option, "--epochs", "1", "--out", str(tmp_path)])
+    assert record["metrics"]["parameters"] == 32042 <= 50_000
+    assert 0 <= record["metrics"]["accuracy_fresh"] <= 1
+
+
+def test_pc13_pc14_the_lectures_nets_have_the_lectures_parameters():
+    sizes = lambda model: [sum(p.numel() for p in layer.parameters()) for layer in model if list(layer.parameters())]
+    assert sizes(lecture.cnn()) == [60, 690, 690, 610]
+    assert sum(sizes(lecture.dense())) == 59065
+    assert lecture.cnn()(torch.zeros(5, 1, 40)).shape == lecture.dense()(torch.zeros(5, 1, 40)).shape == (5, 10)
+
+
+def test_full_follows_the_lecture_on_all_four_thousand(tmp_path):
+    record = run(lecture.mnist1d, ["--full", "--epochs", "1", "--out", str(tmp_path)])
+    rows = [json.loads(line) for line in Path(record["run_folder"], "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [40, 40, 40]
+    assert all("valid_loss" not in row for row in rows)
+    assert [row["lr"] for row in rows] == [0.01] * 3
+
+
+@pytest.mark.parametrize("speaker", [None, "Łukasz"])
+def test_spoken_digits_of_any_speakers(tmp_path, made_root, speaker):
+    words = ["--data-root", str(made_root), "--epochs", "1", "--out", str(tmp_path)]
+    record = run(digits.spoken_digits, words + (["--test-speaker", speaker] if speaker else []))
+    assert record["test_size"] == (40 if speaker else 20)
+    assert {"accuracy", "accuracy_one_view", "parameters"} == set(record["metrics"])
+    assert record["metrics"]["parameters"] == 246_706
+    assert set(os.listdir(f"{record['run_folder']}/plots")) == {"loss.png", "confusion.png", "test_pictures.png"}
+
+
+def test_loudness_and_silence_around_a_word_do_not_change_its_picture():
+    front = digits.Picture(8000)
+    sound = torch.zeros(1, 1, 8000)
+    sound[..., 3000:5000] = torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    picture = front(front.power(sound))
+    torch.testing.assert_close(front(front.power(1000 * sound)), picture, atol=1e-3, rtol=1e-3)
+    later = front(front.power(sound.roll(1000, -1)))
+    torch.testing.assert_close(later, picture.roll(10, -1), atol=1e-3, rtol=1e-3)
+    assert torch.isfinite(front(front.power(torch.zeros(1, 1, 8000)))).all(), "silence is a picture too (N23)"
+
+
+def test_a_stopped_run_goes_on_with_resume(tmp_path):
+    words = [sys.executable, "-m", "sigconv", "run", "mnist1d", "--epochs", "4000", "--out", str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    running_process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
+    assert running_process.stderr is not None
+    assert any("epoch 5/" in line for line in running_process.stderr)
+    began = time.monotonic()
+    running_process.send_signal(signal.SIGTERM)
+    rest = running_process.communicate(timeout=60)[1]
+    assert running_process.returncode == 143
+    assert time.monotonic() - began < 10
+    assert "go on with: sigconv run mnist1d --resume" in rest
+    assert "Traceback" not in rest
+
+
+def test_resume_takes_up_the_folder_and_refuses_another_configuration(tmp_path):
+    first = run(lecture.mnist1d, ["--epochs", "1", "--out", str(tmp_path)])
+    again = run(lecture.mnist1d, ["--epochs", "1", "--out", str(tmp_path), "--resume", "auto"])
+    assert again["run_folder"] == first["run_folder"]
+    assert again["metrics"] == first["metrics"]
+    with pytest.raises(ValueError, match="another configuration: epochs was 1, now 2"):
+        run(lecture.mnist1d, ["--epochs", "2", "--resume", first["run_folder"]])
+    with pytest.raises(ValueError, match="is not a run folder"):
+        run(lecture.mnist1d, ["--resume", str(tmp_path)])
+
+
+WRONG = [
+    (["run", "mnist"], 2, r"unknown recipe 'mnist': did you mean mnist1d\?"),
+    (["runn"], 2, r"unknown verb 'runn': did you mean run\?"),
+    (["--versoin"], 2, "unknown option '--versoin'"),
+    (["run", "mnist1d", "--epcohs", "3"], 2, r"unknown option --epcohs: did you mean epochs\?"),
+    (["run", "mnist1d", "--epochs", "many"], 2, "--epochs 'many' is not a whole number"),
+    (["run", "mnist1d", "--full", "--best"], 1, "are three experiments: choose one"),
+    (["run", "mnist1d", "--device", "tpu"], 1, "device 'tpu' is not one of"),
+    (["run", "mnist1d", "--batch-size", "0"], 1, "batch_size 0 must be at least 1"),
+    (["run", "mnist1d", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
+    (["run", "spoken_digits", "--data-root", "nowhere"], 1, "no data set 'fsdd' under 'nowhere'"),
+    (["list", "--jsn"], 2, "unknown option '--jsn'"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), WRONG, ids=[" ".join(words) for words, _, _ in WRONG])
+def test_a_wrong_command_ends_in_one_line(tmp_path, words, code, message):
+    done = command(*words, cwd=tmp_path)
+    assert done.returncode == code
+    (line,) = done.stderr.strip().splitlines()
+    assert "Traceback" not in done.stderr
+    assert re.search(message, line), line
+
+
+def test_every_recipe_takes_the_options_of_the_contract():
+    for name in verb._discover.files("recipes"):
+        recipe = verb.find(name.replace("_", "-"))
+        text = running.parser(recipe).format_help()
+        for option in ("seed", "epochs", "batch_size", "lr", "device", "out", "resume", "json", "debug", "config"):
+            assert f"--{option}" in text, f"{name} takes no --{option}"
+        assert "Question" in text
+
+
+def test_list_names_what_there_is():
+    done = command("list", "--json")
+    found = json.loads(done.stdout)
+    assert {"mnist1d", "spoken_digits"} <= set(found["recipes"]) & set(found["data_sets"])
+    assert set(found) == {"recipes", "banks", "models", "data_sets", "methods"}
+
+
+def test_a_recipe_file_run_by_itself_is_the_recipe(tmp_path):
+    words = [
+        sys.executable,
+        str(ROOT / "recipes" / "mnist1d.py"),
+        "--best",
+        "--epochs",
+        "0",
+        "--json",
+        "--out",
+        str(tmp_path),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["recipe"] == "mnist1d"
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the report with; .ci/run installs it")
+def test_the_report_opens_in_a_browser(tmp_path):
+    record = run(lecture.mnist1d, ["--epochs", "1", "--out", str(tmp_path)])
+    page = f"file://{record['run_folder']}/report.html"
+    words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
+    done = subprocess.run([*words, "--dump-dom", page], capture_output=True, text=True, timeout=120, check=False)
+    assert "accuracy_fully_connected" in done.stdout
+    assert done.stdout.count("<img ") == 2
