@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
-
-pytest.importorskip("hypothesis", reason="the sampled tests need hypothesis: pip install hypothesis")
 from hypothesis import strategies as st
 
 from sigconv import nd

@@ -1,0 +1,22 @@
+"""README says what is so: its examples run."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_the_examples_run(number, capsys):
+    names = {}
+    exec(compile(BLOCKS[number], f"README example {number}", "exec"), names)
+    shapes = {"y": (2, 6, 4, 8, 8, 5), "z": (1, 1, 64, 64), "features": (64, 101)}
+    assert {name: names[name].shape for name in shapes if name in names} == {
+        n: s for n, s in shapes.items() if n in names
+    }
+
+
+def test_there_is_an_example_for_the_library_for_features_and_for_training():
+    assert len(BLOCKS) == 3
