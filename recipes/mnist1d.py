@@ -112,7 +112,11 @@ def strongest(job: Job, unlimited: bool, own: dict[str, Any]) -> dict[str, Any]:
         options |= {"epochs": 40, "lr": 0.006, "batch_size": 64, "weight_decay": 0.03}
         options["loss"] = nn.CrossEntropyLoss(label_smoothing=0.05)
     model = residual_net()
-    fit(model, train, valid, job=job, **options | own)
+    rows = fit(model, train, valid, job=job, **options | own)
+    curve = {
+        f"{part} loss": ([r["step"] for r in rows], [r[f"{part}_loss"] for r in rows]) for part in ("train", "valid")
+    }
+    job.picture("loss", plot.curves(curve, xlabel="steps", ylabel="cross-entropy")[0])
     scores, targets = predict(model, test, job=job)
     figure, _ = plot.confusion(confusion(scores, targets, classes=10), data.CLASSES, title="published test set")
     job.picture("confusion", figure)

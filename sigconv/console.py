@@ -7,13 +7,56 @@ import difflib
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+import types
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 
 class UsageError(Exception):
     """A command line that cannot be meant as it stands: one line, exit code 2."""
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+
+
+def guarded(work: Callable[[], Any], debug: bool = False) -> int:
+    """Do the work of a command; its exit code, after one line about what went wrong.
+
+    0 done (or the number the work returns), 1 failed, 2 usage, 130 or 143 stopped by a signal. debug raises the error.
+    """
+    handlers = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        done = work()
+        sys.stdout.flush()
+        return done if isinstance(done, int) else 0
+    except Stopped as stop:
+        say("stopped")
+        return stop.code
+    except BrokenPipeError:  # whoever read our output has left: nothing more to say to them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except UsageError as error:
+        say(f"error: {error}")
+        return 2
+    except Exception as error:
+        if debug:
+            raise
+        say(f"error: {' '.join(str(error).split()) or type(error).__name__}")
+        return 1
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: types.FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def say(text: str) -> None:

@@ -136,6 +136,8 @@ def test_resume_takes_up_the_folder_and_refuses_another_configuration(tmp_path):
     again = run(lecture.mnist1d, ["--epochs", "1", "--out", str(tmp_path), "--resume", "auto"])
     assert again["run_folder"] == first["run_folder"]
     assert again["metrics"] == first["metrics"]
+    again = run(lecture.mnist1d, [f"--resume={first['run_folder']}"])
+    assert again["config"] == first["config"], "a run goes on as it began"
     with pytest.raises(ValueError, match="another configuration: epochs was 1, now 2"):
         run(lecture.mnist1d, ["--epochs", "2", "--resume", first["run_folder"]])
     with pytest.raises(ValueError, match="is not a run folder"):

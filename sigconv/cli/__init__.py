@@ -12,19 +12,20 @@ from sigconv.cli import _discover
 def main(arguments: list[str] | None = None) -> None:
     """Run a verb; the process ends with its exit code: 0 done, 1 failed, 2 usage, 130 or 143 stopped by a signal."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(console.guarded(lambda: _answer(arguments), "--debug" in arguments))
+
+
+def _answer(arguments: list[str]) -> int | None:
     verb, *rest = arguments or ["--help"]
     verbs = _discover.files("cli")
     if verb in ("--version", "-V"):
-        console.show(f"sigconv {__version__}")
-        sys.exit(0)
+        return console.show(f"sigconv {__version__}")
     if verb in ("--help", "-h", "help"):
-        console.show(overview())
-        sys.exit(0)
+        return console.show(overview())
     if verb not in verbs:
         kind = "option" if verb.startswith("-") else "verb"
-        console.say(f"error: unknown {kind} {verb!r}: {console.nearest(verb, verbs)} (see sigconv --help)")
-        sys.exit(2)
-    sys.exit(importlib.import_module(f"sigconv.cli.{verb}").main(rest))
+        raise console.UsageError(f"unknown {kind} {verb!r}: {console.nearest(verb, verbs)} (see sigconv --help)")
+    return importlib.import_module(f"sigconv.cli.{verb}").main(rest)
 
 
 def overview() -> str:

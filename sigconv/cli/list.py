@@ -8,10 +8,10 @@ from sigconv.cli import _discover
 
 def main(arguments: list[str]) -> int:
     """sigconv list [--json]"""
-    unknown = [word for word in arguments if word not in ("--json", "--debug", "--help", "-h")]
-    if unknown:
-        console.say(f"error: unknown option {unknown[0]!r}: {console.nearest(unknown[0], ['--json', '--help'])}")
-        return 2
+    options = ["--json", "--debug", "--help", "-h"]
+    for word in arguments:
+        if word not in options:
+            raise console.UsageError(f"unknown option {word!r}: {console.nearest(word, options)}")
     if {"--help", "-h"} & set(arguments):
         console.show(f"usage: sigconv list [--json]\n\n{__doc__}")
         return 0

@@ -12,20 +12,26 @@ from sigconv.cli import _discover
 def main(arguments: list[str]) -> int:
     """sigconv run RECIPE …: everything after the recipe's name is its own."""
     if not arguments or arguments[0] in ("--help", "-h"):
-        console.show(
-            f"usage: sigconv run RECIPE [OPTIONS]\n\n{_discover.table('recipes')}\n\n"
-            "sigconv run RECIPE --help tells a recipe's options."
-        )
+        usage = f"usage: sigconv run RECIPE [OPTIONS]\n\n{_discover.table('recipes')}\n\n"
+        console.show(f"{usage}sigconv run RECIPE --help tells a recipe's options.")
         return 0 if arguments else 2
-    from sigconv.train import recipe as running
+    name, *options = arguments
+    known(name)
+    from sigconv.train.recipe import execute
 
-    return running.guarded(lambda: running.execute(find(arguments[0]), arguments[1:]), "--debug" in arguments)
+    execute(find(name), options)
+    return 0
+
+
+def known(name: str) -> str:
+    """The recipe's file name; UsageError with the nearest where there is none of this name."""
+    word, recipes = name.replace("-", "_"), _discover.files("recipes")
+    if word not in recipes:
+        raise console.UsageError(f"unknown recipe {name!r}: {console.nearest(word, recipes)}")
+    return word
 
 
 def find(name: str) -> Callable[..., dict]:
     """The recipe of this name, with dashes or underscores."""
-    word = name.replace("-", "_")
-    known = _discover.files("recipes")
-    if word not in known:
-        raise console.UsageError(f"unknown recipe {name!r}: {console.nearest(word, known)}")
+    word = known(name)
     return getattr(importlib.import_module(f"sigconv.recipes.{word}"), word)

@@ -37,10 +37,12 @@ class Job:
     rows: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    first: str | None = None  # the model whose weights are the run's
 
-    def say(self, text: str) -> None:
-        """A message: on stderr and in log.txt."""
-        console.say(text)
+    def say(self, text: str, aloud: bool = True) -> None:
+        """A message: in log.txt and, aloud, on stderr."""
+        if aloud:
+            console.say(text)
         if self.folder is not None:
             with open(self.folder / "log.txt", "a", encoding="utf-8") as log:
                 log.write(text + "\n")
@@ -51,10 +53,9 @@ class Job:
         self.notes.append(text)
 
     def record(self, row: dict[str, Any], epochs: int) -> None:
-        """One measured epoch: a line on stderr, a row of metrics.csv and metrics.jsonl."""
-        shown = {key: value for key, value in row.items() if key.endswith(("loss", "accuracy", "auroc"))}
-        figures = "  ".join(f"{key} {value:.4f}" for key, value in shown.items())
-        self.say(f"{row['model']}  epoch {row['epoch']}/{epochs}  {figures}  {console.duration(row['seconds'])}")
+        """One measured epoch: a line on stderr where no bar shows it, a row of metrics.csv and metrics.jsonl."""
+        line = f"{row['model']}  epoch {row['epoch']}/{epochs}  {figures(row)}  {console.duration(row['seconds'])}"
+        self.say(line, aloud=row["epoch"] == epochs or not sys.stderr.isatty())
         self.rows.append(row)
         if self.folder is not None:
             with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
@@ -82,8 +83,8 @@ class Job:
             return
         from safetensors.torch import save
 
-        first = self.rows[0]["model"] if self.rows else name
-        path = self.folder / ("model.safetensors" if name == first else f"{name}.safetensors")
+        self.first = self.first or name
+        path = self.folder / ("model.safetensors" if name == self.first else f"{name}.safetensors")
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         with files.writing(path) as file:
             file.write(save(tensors))
@@ -123,6 +124,12 @@ class Job:
         writer.writeheader()
         writer.writerows(self.rows)
         files.write_text(self.folder / "metrics.csv", table.getvalue())
+
+
+def figures(row: dict[str, Any]) -> str:
+    """The losses and scores of a row, to be read."""
+    names = [key for key in row if key.partition("_")[0] in ("train", "valid", "test")]
+    return "  ".join(f"{key} {row[key]:.4f}" for key in names)
 
 
 def environment() -> dict[str, Any]:

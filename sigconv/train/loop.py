@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sigconv import console, nd
 from sigconv.train import devices, metrics
 from sigconv.train.batches import Batches
-from sigconv.train.job import Job
+from sigconv.train.job import Job, figures
 
 Metrics = Mapping[str, Callable[[Tensor, Tensor], float]]
 OPTIMIZERS = ("sgd", "adamw")
@@ -102,7 +102,7 @@ def fit(
                 state.keep_if_best(row, choosing=valid is not None)
                 job.record(row, epochs)
                 state.save(job, name, epoch, last=epoch == epochs)
-            shown(epoch, f"loss {mean:.3f}")
+            shown(epoch, figures(state.rows[-1]) if state.rows else f"loss {mean:.3f}")
 
     if state.best:
         model.load_state_dict(state.best)

@@ -7,10 +7,8 @@ import inspect
 import json
 import os
 import re
-import signal
 import sys
 import time
-import types
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,14 +30,6 @@ JOB_OPTIONS: dict[str, tuple[Any, Any, str]] = {
 PLACES = ("data_root",)  # where things lie: no part of what was computed, and so not of the configuration's hash
 
 
-class Stopped(BaseException):
-    """A signal asked the run to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.code = 128 + number
-
-
 def run(recipe: Callable[..., dict[str, Any]], arguments: list[str] | None = None) -> dict[str, Any] | None:
     """Run a recipe as its command line says: `if __name__ == "__main__": run(recipe)` is all a recipe file needs.
 
@@ -48,37 +38,7 @@ def run(recipe: Callable[..., dict[str, Any]], arguments: list[str] | None = Non
     """
     if arguments is not None:
         return execute(recipe, arguments)
-    sys.exit(guarded(lambda: execute(recipe, sys.argv[1:]), "--debug" in sys.argv[1:]))
-
-
-def guarded(work: Callable[[], Any], debug: bool = False) -> int:
-    """Do the work; the exit code, after one line about what went wrong."""
-    handlers = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        work()
-    except Stopped as stop:
-        console.say("stopped")
-        return stop.code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except console.UsageError as error:
-        console.say(f"error: {error}")
-        return 2
-    except Exception as error:
-        if debug:
-            raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        console.say(f"error: {text}")
-        return 1
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return 0
-
-
-def _stop(number: int, frame: types.FrameType | None) -> None:
-    raise Stopped(number)
+    sys.exit(console.guarded(lambda: execute(recipe, sys.argv[1:]), "--debug" in sys.argv[1:]))
 
 
 def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict[str, Any]:
@@ -91,8 +51,8 @@ def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     began = time.monotonic()
     try:
         metrics = recipe(job, **config)
-    except Stopped:
-        job.say(f"go on with: sigconv run {recipe.__name__} --resume {folder} and the options of this run")
+    except console.Stopped:
+        job.say(f"go on with: sigconv run {recipe.__name__} --resume {folder}")
         raise
     seconds = time.monotonic() - began
     record = {
@@ -146,17 +106,20 @@ def parse(recipe: Callable[..., Any], arguments: list[str]) -> tuple[dict[str, A
     hints = get_type_hints(recipe)
     switches = {name for name in named if hints.get(name) is bool} | {n for n, o in JOB_OPTIONS.items() if o[0] is bool}
     words = _spelt_out(arguments, {*named, *JOB_OPTIONS, "config", "print_config", "help"}, switches)
+    resumed = _value(words, "resume")
+    if resumed and resumed != "auto" and "--config" not in " ".join(words):
+        words = ["--config", str(_configured(Path(resumed))), *words]  # a run goes on as it began
     try:
         found = parser(recipe).parse_args(words)
     except ArgumentError as error:
-        raise UsageError(recipe, str(error)) from None
+        raise _usage(recipe, str(error)) from None
     config = {name: _plain(found[name]) for name in named}
     if (found["seed"] or 0) < 0:
-        raise UsageError(recipe, f"seed {found['seed']} must not be negative")
+        raise _usage(recipe, f"seed {found['seed']} must not be negative")
     return config, {name: found[name] for name in JOB_OPTIONS}
 
 
-def UsageError(recipe: Callable[..., Any], message: str) -> console.UsageError:  # noqa: N802
+def _usage(recipe: Callable[..., Any], message: str) -> console.UsageError:
     """jsonargparse's paragraph as one line."""
     text = " ".join(message.split())
     wrong = re.match(r'Parser key "([^"]+)": .*?Given value: (.*)$', text)
@@ -187,6 +150,22 @@ def _spelt_out(arguments: list[str], known: set[str], switches: set[str]) -> lis
     return words
 
 
+def _value(words: list[str], option: str) -> str | None:
+    """What an option is given, whichever way it is written."""
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == f"--{option}":
+            return value if equals else next(iter(words[place + 1 :]), None)
+    return None
+
+
+def _configured(folder: Path) -> Path:
+    """The configuration of a run folder."""
+    if not (folder / "config.yaml").is_file():
+        raise ValueError(f"--resume {str(folder)!r} is not a run folder: it has no config.yaml")
+    return folder / "config.yaml"
+
+
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, os.PathLike) else value
 
@@ -210,9 +189,7 @@ def _folder(recipe: str, config: dict[str, Any], options: dict[str, Any]) -> tup
             return found[-1], True
     elif options["resume"] is not None:
         folder = Path(options["resume"])
-        if not (folder / "config.yaml").is_file():
-            raise ValueError(f"--resume {str(folder)!r} is not a run folder: it has no config.yaml")
-        before = yaml.safe_load(files.read_bytes(folder / "config.yaml", 1 << 20))
+        before = yaml.safe_load(files.read_bytes(_configured(folder), 1 << 20))
         other = [k for k in written if k not in PLACES and before.get(k) != console.plain(written[k])]
         if other:
             now = ", ".join(f"{key} was {before.get(key)!r}, now {written[key]!r}" for key in other)
