@@ -7,7 +7,10 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # threads that wait do not sp
 
 install() { # install EXTRA: once, and again whenever pyproject.toml or constraints.txt change
     local stamp=.venv/.installed${1:+-$1}
-    [ -x $bin/python ] || "${PYTHON:-python3}" -m venv .venv
+    if ! $bin/python -m pip --version >/dev/null 2>&1; then # none yet, or one left half-made
+        rm -rf .venv
+        "${PYTHON:-python3}" -m venv .venv || { echo "python3 cannot make a .venv: install its venv package (Debian: python3-venv)" >&2; exit 1; }
+    fi
     if [ -f "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ] && [ ! constraints.txt -nt "$stamp" ]; then return; fi
     echo "installing into .venv (once; the next start takes a second)" >&2
     # A machine with a GPU gets torch's CUDA build; elsewhere the pin lets a CPU build found locally win.

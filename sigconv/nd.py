@@ -90,7 +90,7 @@ def margins(padding: Any, kernel_size: Sequence[int], dilation: Sequence[int]) -
     ((4, 0), (0, 7))
     """
     ndim = len(kernel_size)
-    if ndim == 1 and not isinstance(padding, str) and np.shape(padding) == (2,):
+    if ndim == 1 and isinstance(padding, Sequence) and len(padding) == 2 and all(isinstance(p, int) for p in padding):
         padding = (padding,)  # one axis: a bare pair can only mean (before, after)
     entries = (
         padding if isinstance(padding, Sequence | np.ndarray) and not isinstance(padding, str) else [padding] * ndim
@@ -178,6 +178,8 @@ def output_size(
 
 def border_modes(padding_mode: Any, ndim: int) -> tuple[str, ...]:
     """One border for every axis, or one per axis, checked."""
+    if not isinstance(padding_mode, str | Sequence):
+        raise TypeError(f"padding_mode {padding_mode!r} is not one of {sorted(PADDING_MODES)}, nor one per axis")
     modes = (padding_mode,) * ndim if isinstance(padding_mode, str) else tuple(padding_mode)
     if len(modes) != ndim:
         raise ValueError(f"padding_mode {padding_mode} has {len(modes)} entries for {ndim} spatial axes")

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import doctest
+import graphlib
 import importlib
 import json
 import pkgutil
@@ -82,6 +83,11 @@ def test_a_planted_upward_import_is_noticed(tmp_path):
     planted = tmp_path / "planted.py"
     planted.write_text("def f():\n    from sigconv.train import fit\n")
     assert [target for target in imports(planted) if climbs("sigconv.filters.auditory", target)]
+
+
+def test_files_inside_a_room_import_without_cycles():
+    graph = {name: set(imports(path)) & set(MODULES) - {name} for name, path in MODULES.items()}
+    assert tuple(graphlib.TopologicalSorter(graph).static_order())
 
 
 def test_the_wheel_list_is_complete():

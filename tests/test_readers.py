@@ -105,6 +105,11 @@ def test_archives_are_read_member_by_member(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_MEMBER", 4)
     with pytest.raises(ValueError, match="has more than 4 bytes"):
         list(archive.members(tmp_path / "a.zip"))
+    flipped = bytearray((tmp_path / "a.tar.gz").read_bytes())
+    flipped[-6] ^= 1  # of the checksum at the very end
+    (tmp_path / "flipped.tar.gz").write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"flipped\.tar\.gz.* is not a whole zip or tar"):
+        list(archive.members(tmp_path / "flipped.tar.gz"))
     (tmp_path / "broken.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:60])
     with pytest.raises(ValueError, match=r"broken\.zip.* is not a whole zip or tar"):
         list(archive.members(tmp_path / "broken.zip"))

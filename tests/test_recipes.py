@@ -16,6 +16,7 @@ import yaml
 from conftest import ROOT
 from made import speak
 
+from sigconv import console
 from sigconv.cli import run as verb
 from sigconv.recipes import mnist1d as lecture
 from sigconv.recipes import spoken_digits as digits
@@ -116,7 +117,7 @@ def test_loudness_and_silence_around_a_word_do_not_change_its_picture():
     assert torch.isfinite(front(front.power(torch.zeros(1, 1, 8000)))).all(), "silence is a picture too (N23)"
 
 
-def test_a_stopped_run_goes_on_with_resume(tmp_path):
+def test_a_signal_stops_a_run_at_once_and_says_how_to_go_on(tmp_path):
     words = [sys.executable, "-m", "sigconv", "run", "mnist1d", "--epochs", "4000", "--out", str(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     running_process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
@@ -129,6 +130,45 @@ def test_a_stopped_run_goes_on_with_resume(tmp_path):
     assert time.monotonic() - began < 10
     assert "go on with: sigconv run mnist1d --resume" in rest
     assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("stop", ["before any checkpoint", "after some"])
+def test_a_run_stopped_and_resumed_has_the_bits_of_one_never_stopped(tmp_path, monkeypatch, stop):
+    words = ["--best", "--epochs", "3", "--batch-size", "600", "--seed", "4"]
+    whole = run(lecture.mnist1d, [*words, "--out", str(tmp_path / "whole")])
+    monkeypatch.setattr("sigconv.train.loop.SAVE_EVERY", 1e9 if stop == "before any checkpoint" else 0.0)
+    plainly = running.Job.record
+
+    def stopping(self, row, epochs):
+        plainly(self, row, epochs)
+        if row["epoch"] == 2:
+            raise console.Stopped(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.Job, "record", stopping)
+        with pytest.raises(console.Stopped):
+            run(lecture.mnist1d, [*words, "--out", str(tmp_path / "cut")])
+    (cut,) = (tmp_path / "cut" / "mnist1d").iterdir()
+    again = run(lecture.mnist1d, ["--resume", str(cut)])
+    assert again["metrics"] == whole["metrics"]
+    weights = [Path(record["run_folder"], "model.safetensors").read_bytes() for record in (whole, again)]
+    assert weights[0] == weights[1]
+    written = [json.loads(line)["epoch"] for line in (cut / "metrics.jsonl").read_text().splitlines()]
+    assert written == [1, 2, 3]
+
+
+@pytest.mark.parametrize("speaker", ["null", "~", "#a", "1e3", "no", "007", "true"])
+def test_a_speaker_may_be_called_anything(speaker):
+    config, _ = running.parse(digits.spoken_digits, ["--test-speaker", speaker])
+    assert config["test_speaker"] == speaker
+    written = yaml.dump(config, Dumper=running._quoting())
+    assert yaml.safe_load(written)["test_speaker"] == speaker
+
+
+def test_a_refused_run_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ValueError, match="choose one"):
+        run(lecture.mnist1d, ["--full", "--best", "--out", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
 
 
 def test_resume_takes_up_the_folder_and_refuses_another_configuration(tmp_path):
@@ -155,6 +195,8 @@ WRONG = [
     (["run", "mnist1d", "--batch-size", "0"], 1, "batch_size 0 must be at least 1"),
     (["run", "mnist1d", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
     (["run", "spoken_digits", "--data-root", "nowhere"], 1, "no data set 'fsdd' under 'nowhere'"),
+    (["run", "mnist1d", "--epochs", "-5"], 1, "epochs=-5"),
+    (["run", "mnist1d", "--seed", "9" * 30], 2, "--seed 9+ is not between 0 and"),
     (["list", "--jsn"], 2, "unknown option '--jsn'"),
 ]
 

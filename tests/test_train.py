@@ -73,6 +73,20 @@ def test_without_a_validation_part_the_last_weights_stay():
     assert evaluate(model, blobs())["loss"] == pytest.approx(rows[-1]["train_loss"])
 
 
+def test_an_optimizer_of_ones_own_keeps_its_learning_rates():
+    model = net()
+    made = lambda parameters: torch.optim.SGD([{"params": list(parameters), "lr": 0.5}])
+    rows = fit(model, blobs(), blobs(30, 1), epochs=2, optimizer=made, schedule="constant")
+    assert rows[-1]["lr"] == 0.5
+
+
+def test_weights_that_two_layers_share_are_kept(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 3))
+    model[1].weight = model[0].weight
+    fit(model, blobs(), epochs=1, job=Job(folder=tmp_path))
+    assert (tmp_path / "model.safetensors").exists()
+
+
 def test_any_loss_and_scores_may_choose():
     model = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
     data = Arrays(blobs().x, (blobs().y == 0).float(), ["no", "yes"])
@@ -158,6 +172,9 @@ def test_f16_a_loss_that_is_no_number_stops_the_run():
     [
         ({"optimizer": "adm"}, "optimizer 'adm' is not one of"),
         ({"schedule": "onecycle"}, "schedule 'onecycle' is not one of"),
+        ({"select": "acuracy"}, "select 'acuracy' is not one of"),
+        ({"epochs": -1}, "epochs=-1"),
+        ({"every": 0}, "every=0"),
         ({"batch_size": 0}, "batch_size 0 must be at least 1"),
         ({"job": Job(device="gpu")}, "device 'gpu' is not one of"),
     ],
@@ -243,6 +260,21 @@ def test_labels_are_counted_as_scikit_learn_does(pairs):
     assert metrics.confusion(labels, targets).tolist() == confusion_matrix(targets, labels, labels=range(n)).tolist()
     assert metrics.f1(labels, targets) == pytest.approx(f1_score(targets, labels, average="macro"))
     assert metrics.accuracy(labels, targets) == pytest.approx((labels == targets).float().mean().item())
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "targets", "message"),
+    [
+        (metrics.accuracy, [0.9, 0.1], [1, 0], r"scores of shape \(2,\) \(torch.float32\) for targets \(2,\)"),
+        (metrics.accuracy, [[0.9], [0.1]], [1, 0], r"scores of shape \(2, 1\)"),
+        (metrics.accuracy, [[1], [0]], [1, 0], r"scores of shape \(2, 1\)"),
+        (metrics.auroc, [0.1, float("nan")], [1, 0], "1 of 2 scores are NaN"),
+        (metrics.confusion, [-1, 0], [0, 1], "label -1 is not one of 2 classes"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused_not_broadcast(metric, scores, targets, message):
+    with pytest.raises(ValueError, match=message):
+        metric(torch.tensor(scores), torch.tensor(targets))
 
 
 def test_dice_of_label_maps():

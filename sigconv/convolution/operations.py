@@ -49,8 +49,8 @@ def conv(
     method             "auto" or one of sigconv.methods: see plan
 
     Floating and complex tensors or NumPy arrays; the answer has x's kind, dtype and device. float16 and bfloat16 are
-    summed in float32. Integers raise TypeError; shapes that do not fit, unknown words and windows larger than the
-    padded input raise ValueError with the sizes.
+    summed in float32; float32 on CUDA follows torch.backends.cudnn.allow_tf32. Integers raise TypeError; shapes that do
+    not fit, unknown words and windows larger than the padded input raise ValueError with the sizes.
 
     >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
     >>> conv(x, torch.tensor([[[1.0, 0.0, -1.0]]]), padding="same")
@@ -67,7 +67,7 @@ def conv(
     filled = tuple(((0, 0) if mode == "zeros" else both) for mode, both in zip(call.modes, call.margins, strict=True))
     zeros = tuple((both if mode == "zeros" else (0, 0)) for mode, both in zip(call.modes, call.margins, strict=True))
     if method == "auto":
-        method = methods.plan(call.problem).method
+        method = methods.choose(call.problem)
     nd.one_of(method, ["auto", *methods.METHODS], "method")
     return methods.correlate(
         nd.pad(x, filled, call.modes, value),
@@ -92,9 +92,13 @@ def plan(
     padding_mode: Any = "zeros",
     dilation: Any = 1,
     groups: int = 1,
+    value: float = 0.0,
     strict: bool = False,
+    flip: bool = False,
 ) -> methods.Plan:
     """What conv(…, method="auto") would choose for these shapes, what each method is predicted to cost, and why.
+
+    Takes conv's options; value and flip change nothing about it.
 
     Values are never read: tensors on the meta device will do. Raises as conv does.
 
@@ -150,19 +154,12 @@ def _resolve(
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+    _check_kinds(x, weight, bias)
     if weight.ndim < 3 or x.ndim != weight.ndim:
         raise ValueError(
             f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}: expected (batch, in_channels, *space) and "
             "(out_channels, in_channels / groups, *kernel_size) with as many axes of space, at least one"
         )
-    if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"x is {x.dtype}: conv takes floating or complex values; convert it, for example by x.float()")
-    named = [("weight", weight)] if bias is None else [("weight", weight), ("bias", bias)]
-    for name, other in named:
-        if other.dtype != x.dtype:
-            raise TypeError(f"{name} is {other.dtype} and x is {x.dtype}: convert one to the other's dtype")
-        if other.device != x.device:
-            raise ValueError(f"{name} is on {other.device} and x on {x.device}: move one to the other")
     if not isinstance(groups, int) or groups < 1 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ValueError(
             f"x with {x.shape[1]} channels does not fit weight {tuple(weight.shape)} in groups={groups}: expected "
@@ -172,3 +169,16 @@ def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
         raise ValueError(f"weight {tuple(weight.shape)} has an empty kernel: every axis of it needs at least one tap")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(f"bias has shape {tuple(bias.shape)}: expected ({weight.shape[0]},), one per output channel")
+
+
+def _check_kinds(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"x is {x.dtype}: conv takes floating or complex values; convert it, for example by x.float()")
+    named = [("weight", weight)] if bias is None else [("weight", weight), ("bias", bias)]
+    for name, other in named:
+        if not isinstance(other, Tensor):
+            raise TypeError(f"{name} is a {type(other).__name__} and x a tensor: convert one to the other's kind")
+        if other.dtype != x.dtype:
+            raise TypeError(f"{name} is {other.dtype} and x is {x.dtype}: convert one to the other's dtype")
+        if other.device != x.device:
+            raise ValueError(f"{name} is on {other.device} and x on {x.device}: move one to the other")

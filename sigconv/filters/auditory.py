@@ -28,7 +28,11 @@ def stft(
     >>> stft(torch.zeros(2, 1000), 256, 100).shape
     torch.Size([2, 129, 11])
     """
-    hop_length = hop_length or n_fft // 4
+    hop_length = n_fft // 4 if hop_length is None else hop_length
+    if n_fft < 1 or hop_length < 1:
+        raise ValueError(f"n_fft={n_fft}, hop_length={hop_length}: expected at least 1 sample each")
+    if not x.is_floating_point():
+        raise TypeError(f"x is {x.dtype}: stft takes real floating values; convert it, for example by x.float()")
     window = torch.hann_window(n_fft, dtype=x.dtype, device=x.device) if window is None else window
     if center:
         x = nd.pad(x, ((n_fft // 2, n_fft // 2),), padding_mode)

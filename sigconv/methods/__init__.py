@@ -16,6 +16,7 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from sigconv import nd
 from sigconv.methods._problem import Plan, Problem
@@ -28,17 +29,24 @@ METHODS: Mapping[str, ModuleType] = {
 HALVES = (torch.float16, torch.bfloat16)
 
 
-def plan(problem: Problem) -> Plan:
-    """The cheapest method that keeps the direct error gate whatever the values are.
+# What auto may take: methods that keep the direct error gate whatever the values are. A Fourier transform's error is
+# relative to the loudest sample of its block, so a quiet stretch beside a loud one loses its digits (N1): it is taken
+# when asked for by name. So is the definition, which writes every window out.
+AUTOMATIC = tuple(name for name in METHODS if METHODS[name].EXACT and name != "windows")
 
-    A Fourier transform's error is relative to the loudest sample of its block, so a quiet stretch beside a loud one
-    loses its digits (N1): such methods are predicted here, and taken when asked for by name. So is the definition,
-    which writes every window out.
-    """
+
+def choose(problem: Problem) -> str:
+    """The cheapest of the automatic methods by prediction; nothing is predicted where there is but one."""
+    if len(AUTOMATIC) == 1:
+        return AUTOMATIC[0]
+    return min(AUTOMATIC, key=lambda name: METHODS[name].cost(problem))
+
+
+def plan(problem: Problem) -> Plan:
+    """What auto takes, beside the predicted cost of every method."""
     seconds = {name: method.cost(problem) for name, method in METHODS.items()}
-    exact = [name for name in METHODS if METHODS[name].EXACT and name != "windows"]
-    chosen = min(exact, key=seconds.__getitem__)
-    return Plan(chosen, seconds, f"the cheapest by prediction of those exact for any values ({', '.join(exact)})")
+    why = f"the cheapest by prediction of those exact for any values ({', '.join(AUTOMATIC)})"
+    return Plan(choose(problem), seconds, why)
 
 
 def correlate(
@@ -66,5 +74,9 @@ def correlate(
 
 
 def _readable(y: Tensor) -> bool:
-    """Whether a value may be looked at: not under compile, export or vmap, and not on the meta device."""
-    return not (torch.compiler.is_compiling() or y.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(y))
+    """Whether a value may be looked at: not under compile, export, vmap or CUDA graph capture, not on meta or fake."""
+    if torch.compiler.is_compiling() or y.is_meta or isinstance(y, FakeTensor):
+        return False
+    if torch._C._functorch.is_functorch_wrapped_tensor(y):
+        return False
+    return not (y.is_cuda and torch.cuda.is_current_stream_capturing())

@@ -59,15 +59,16 @@ def fast_length(n: int) -> int:
     >>> [fast_length(n) for n in (1, 7, 97, 1025)]
     [1, 8, 100, 1080]
     """
-    length = max(n, 1)
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1
+    best = 1 << max(n - 1, 0).bit_length()
+    five = 1
+    while five < best:
+        three = five
+        while three < best:
+            twos = three << max(-(-n // three) - 1, 0).bit_length()
+            best = min(best, twos)
+            three *= 3
+        five *= 5
+    return best
 
 
 def cost(problem: Problem) -> float:

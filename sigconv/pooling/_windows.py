@@ -36,6 +36,8 @@ def resolve(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: An
     dilation = nd.ntuple(dilation, ndim, "dilation")
     margins = nd.margins(padding, kernel_size, dilation)
     positions = nd.output_size(x.shape[2:], kernel_size, stride, dilation, margins, ceil_mode=ceil_mode)
+    if not ceil_mode:
+        return Windows(kernel_size, stride, dilation, margins, ((0, 0),) * ndim, positions)
     rows = zip(x.shape[2:], positions, stride, nd.spans(kernel_size, dilation), margins, strict=True)
     overhang = tuple((0, max((p - 1) * s + span - n - before - after, 0)) for n, p, s, span, (before, after) in rows)
     return Windows(kernel_size, stride, dilation, margins, overhang, positions)
@@ -48,3 +50,14 @@ def torch_does(x: Tensor, windows: Windows) -> list[int] | None:
         return None
     fits = all(2 * p <= k for p, k in zip(padding, windows.kernel_size, strict=True))
     return padding if fits else None
+
+
+def inside(windows: Windows) -> None:
+    """Refuse windows wholly outside the input: where padded samples do not count, nothing would be left of them."""
+    rows = zip(nd.spans(windows.kernel_size, windows.dilation), windows.margins, strict=True)
+    for axis, (span, margin) in enumerate(rows):
+        if max(margin) >= span:
+            raise ValueError(
+                f"padding {margin} on axis {axis} leaves windows of {span} samples wholly outside: "
+                "pad less, or let a padding_mode say what stands there"
+            )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.pooling._derive import layer
-from sigconv.pooling._windows import Windows, resolve, torch_does
+from sigconv.pooling._windows import Windows, inside, resolve, torch_does
 
 
 @layer("AvgPool")
@@ -41,14 +41,18 @@ def avg_pool(
             f"x is {x.dtype}: avg_pool takes floating or complex values; convert it, for example by x.float()"
         )
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
+    if not count_include_pad:
+        inside(windows)
+        if padding_mode != "zeros":
+            raise ValueError(
+                f"count_include_pad=False leaves out what padding_mode {padding_mode!r} puts in: choose one"
+            )
     plain = torch_does(x, windows) if padding_mode == "zeros" and set(windows.dilation) == {1} else None
     if plain is not None:
         pool = nd.primitive("avg_pool", x.ndim - 2)
         return pool(x, *windows[:2], plain, ceil_mode, count_include_pad)  # type: ignore[misc]
     padded = nd.pad(nd.pad(x, windows.margins, padding_mode, value), windows.overhang)
     wide = padded.float() if padded.dtype in (torch.float16, torch.bfloat16) else padded
-    if not count_include_pad:
-        wide = nd.pad(nd.pad(x.to(wide.dtype), windows.margins), windows.overhang)
     sums = windows.over(wide).sum(tuple(range(2 - x.ndim, 0)))
     return (sums / _counts(x, windows, count_include_pad)).to(x.dtype)
 

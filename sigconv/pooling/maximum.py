@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.pooling._derive import layer
-from sigconv.pooling._windows import Windows, resolve, torch_does
+from sigconv.pooling._windows import Windows, inside, resolve, torch_does
 
 
 @layer("MaxPool")
@@ -31,20 +31,25 @@ def max_pool(
 
     x (batch, channels, *space) -> (batch, channels, *positions); stride defaults to kernel_size. Padded samples never
     win, unless a padding_mode says what stands there. return_indices adds where each maximum was, as torch does: its
-    index in the flattened space. The gradient goes to the first of equal values; NaN wins. Real x of any dtype.
+    index in the flattened space. The gradient goes to the first of equal values; NaN wins. Real x, no bool.
     Raises ValueError for windows larger than the padded input, or wholly outside it.
 
     >>> import torch
     >>> max_pool(torch.tensor([[[1.0, 3.0, 2.0, 5.0, 4.0]]]), 3, 2)
     tensor([[[3., 5.]]])
     """
+    if x.is_complex() or x.dtype == torch.bool:
+        raise TypeError(f"x is {x.dtype}: max_pool takes real numbers")
+    filled = {"zeros", "constant"} & set(nd.border_modes(padding_mode or "replicate", x.ndim - 2))
+    if return_indices and filled:
+        raise ValueError(f"padding_mode {padding_mode!r} has no index to return for a maximum beyond the border")
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
     plain = torch_does(x, windows) if padding_mode is None else None
     if plain is not None:
         pool = nd.primitive("max_pool", x.ndim - 2)
         return pool(x, *windows[:2], plain, windows.dilation, ceil_mode, return_indices)  # type: ignore[misc]
     if padding_mode is None:
-        _inside(windows)
+        inside(windows)
     lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
     mode, fill = ("constant", lowest) if padding_mode is None else (padding_mode, value)
     padded = nd.pad(nd.pad(x, windows.margins, mode, fill), windows.overhang, "constant", lowest)
@@ -52,21 +57,9 @@ def max_pool(
     return (largest, _where(x, windows, padding_mode, tap)) if return_indices else largest
 
 
-def _inside(windows: Windows) -> None:
-    """Without a border there is no maximum where no sample is."""
-    for axis, (span, margin) in enumerate(
-        zip(nd.spans(windows.kernel_size, windows.dilation), windows.margins, strict=True)
-    ):
-        if max(margin) >= span:
-            raise ValueError(
-                f"padding {margin} on axis {axis} leaves windows of {span} samples wholly outside: "
-                "pad less, or give a padding_mode"
-            )
-
-
 def _where(x: Tensor, windows: Windows, padding_mode: Any, tap: Tensor) -> Tensor:
     """The index in x's flattened space of the tap chosen; a border's sample has the index of the one it repeats."""
-    mode = "replicate" if padding_mode in (None, "zeros", "constant") else padding_mode
+    mode = padding_mode or "replicate"
     index = torch.arange(math.prod(x.shape[2:]), device=x.device).reshape(1, 1, *x.shape[2:])
     index = nd.pad(nd.pad(index, windows.margins, mode), windows.overhang, "replicate")
     choices = windows.over(index).flatten(2 - x.ndim).expand(*tap.shape, -1)

@@ -24,5 +24,7 @@ def global_pool(x: Tensor, kind: str = "avg") -> Tensor:
     nd.one_of(kind, ("avg", "max"), "kind")
     if x.ndim < 3 or 0 in x.shape[2:]:
         raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, channels, *space), none of space empty")
+    if x.is_complex() if kind == "max" else not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"x is {x.dtype}: there is no {kind} of it; convert it, for example by x.float()")
     flat = x.flatten(2)
     return flat.mean(-1) if kind == "avg" else flat.max(-1).values

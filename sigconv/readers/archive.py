@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
 import zipfile
@@ -13,6 +14,9 @@ from sigconv import files
 MOST_MEMBER = 256 << 20  # bytes of one member
 MOST_TOTAL = 4 << 30  # bytes of all members
 MOST_MEMBERS = 1_000_000
+# What the standard library says of archives that are damaged, encrypted or packed in a way it does not know.
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+DAMAGE += (OSError, ValueError, RuntimeError, NotImplementedError)  # type: ignore[assignment]
 
 
 def members(path: str | os.PathLike[str], ending: str = "") -> Iterator[tuple[str, bytes]]:
@@ -29,10 +33,10 @@ def members(path: str | os.PathLike[str], ending: str = "") -> Iterator[tuple[st
         ):
             total += len(content)
             if total > MOST_TOTAL or count >= MOST_MEMBERS:
-                raise ValueError(f"{name!r} unpacks to more than {MOST_TOTAL} bytes or {MOST_MEMBERS} files")
+                raise ValueError(f"it unpacks to more than {MOST_TOTAL} bytes or {MOST_MEMBERS} files")
             yield member, content
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{name!r} is not a whole zip or tar archive: {error}") from None
+    except DAMAGE as error:
+        raise ValueError(f"{name!r} is not a whole zip or tar archive: {' '.join(str(error).split())}") from None
 
 
 def _zip(path: str | os.PathLike[str], ending: str) -> Iterator[tuple[str, bytes]]:
@@ -49,6 +53,8 @@ def _tar(path: str | os.PathLike[str], ending: str) -> Iterator[tuple[str, bytes
             file = archive.extractfile(info) if info.isreg() and info.name.endswith(ending) else None
             if file is not None:
                 yield info.name, _capped(file.read(MOST_MEMBER + 1), info.name)
+        while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+            pass  # to the very end: gzip keeps its checksum there
 
 
 def _capped(content: bytes, member: str) -> bytes:

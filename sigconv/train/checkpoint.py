@@ -66,11 +66,11 @@ def load(path: str | os.PathLike[str]) -> Any:
             raise ValueError(f"a newer sigconv wrote it (format {commit['version']}, this one reads {VERSION})")
         if digest != _seal(commit) or written != text:
             raise ValueError("commit.json was changed")
-        if files.size_of(path / "state.safetensors") != commit["bytes"]:
+        if (path / "state.safetensors").stat().st_size != commit["bytes"]:
             raise ValueError(f"state.safetensors has not the {commit['bytes']} bytes committed")
         from safetensors.torch import load as deserialise
 
-        tensors = deserialise(files.read_bytes(path / "state.safetensors"))
+        tensors = deserialise(files.read_bytes(path / "state.safetensors", commit["bytes"]))
         if set(tensors) != set(commit["sha256"]):
             raise ValueError("state.safetensors holds other tensors than were committed")
         changed = [name for name, tensor in tensors.items() if _digest(tensor) != commit["sha256"][name]]
@@ -94,6 +94,9 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return ["tensor", name]
     if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str | int | float | bool | None):
+                raise TypeError(f"a checkpoint's keys are text or numbers, not {key!r}")
         return ["dict", *([key, _flatten(entry, tensors)] for key, entry in value.items())]
     if isinstance(value, list | tuple):
         return ["list", *(_flatten(entry, tensors) for entry in value)]

@@ -85,7 +85,7 @@ class Job:
 
         self.first = self.first or name
         path = self.folder / ("model.safetensors" if name == self.first else f"{name}.safetensors")
-        tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
         with files.writing(path) as file:
             file.write(save(tensors))
 

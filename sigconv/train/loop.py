@@ -15,6 +15,7 @@ from sigconv import console, nd
 from sigconv.train import devices, metrics
 from sigconv.train.batches import Batches
 from sigconv.train.job import Job, figures
+from sigconv.train.prediction import predict
 
 Metrics = Mapping[str, Callable[[Tensor, Tensor], float]]
 OPTIMIZERS = ("sgd", "adamw")
@@ -63,12 +64,18 @@ def fit(
     if scores is None:
         scores = {"accuracy": metrics.accuracy} if isinstance(loss, nn.CrossEntropyLoss) else {}
     nd.one_of(schedule, SCHEDULES, "schedule")
+    select = nd.one_of(select or next(iter(scores), "loss"), ["loss", *scores], "select")
+    if epochs < 0 or every < 1 or not 0 <= average < 1:
+        raise ValueError(
+            f"epochs={epochs}, every={every}, average={average}: expected at least 0, at least 1, in [0, 1)"
+        )
     fabric = devices.fabric(job.device)
     model.to(fabric.device)
     trained, steps = fabric.setup(model, _optimizer(optimizer, model, lr, momentum, weight_decay))
     batches = Batches(train, batch_size, seed=job.seed, shuffle=True, device=fabric.device)
     total = epochs * len(batches)
-    state = _State(model, steps, _average(model, average), select or next(iter(scores), "loss"))
+    rates = [group["lr"] for group in steps.param_groups]
+    state = _State(model, steps, _average(model, average), select)
     first = state.resume(job, name)
     parts = {**({} if valid is None else {"valid": valid}), **(watch or {})}
 
@@ -78,9 +85,9 @@ def fit(
             model.train()
             running = torch.zeros((), device=fabric.device)
             for x, y in batches.epoch(epoch):
-                rate = lr * scale(schedule, state.step / total)
-                for group in steps.param_groups:
-                    group["lr"] = rate
+                share = scale(schedule, state.step / total)
+                for group, rate in zip(steps.param_groups, rates, strict=True):
+                    group["lr"] = rate * share
                 steps.zero_grad()
                 error = loss(trained(x), y)
                 fabric.backward(error)
@@ -94,7 +101,7 @@ def fit(
                     f"the loss of {name} became {mean} in epoch {epoch}: lower lr={lr}, or look at its inputs"
                 )
             if epoch % every == 0 or epoch == epochs:
-                row = {"model": name, "epoch": epoch, "step": state.step, "lr": rate, "train_loss": mean}
+                row = {"model": name, "epoch": epoch, "step": state.step, "lr": rates[0] * share, "train_loss": mean}
                 for part, data in parts.items():
                     found = evaluate(state.measured, data, job=job, loss=loss, scores=scores)
                     row |= {f"{part}_{key}": value for key, value in found.items()}
@@ -124,22 +131,6 @@ def evaluate(
     scores = {"accuracy": metrics.accuracy} if scores is None else scores
     found = {"loss": float((loss or nn.CrossEntropyLoss())(outputs, targets))}
     return found | {key: metric(outputs, targets) for key, metric in scores.items()}
-
-
-def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_size: int = 512) -> tuple[Tensor, Tensor]:
-    """The model's outputs for every item, and the targets, in the data set's order, on the CPU in float32."""
-    job = job or Job()
-    fabric = devices.fabric(job.device)
-    model.to(fabric.device)
-    was_training = model.training
-    model.eval()
-    outputs, targets = [], []
-    with torch.inference_mode(), fabric.autocast():
-        for x, y in Batches(dataset, batch_size, seed=job.seed, device=fabric.device).epoch(0):
-            outputs.append(model(x).float().cpu())
-            targets.append(y.cpu())
-    model.train(was_training)
-    return torch.cat(outputs), torch.cat(targets)
 
 
 def scale(schedule: str, progress: float) -> float:
@@ -185,6 +176,17 @@ def _average(model: nn.Module, decay: float) -> Any:
     return AveragedModel(model, multi_avg_fn=torch.no_grad()(follow), use_buffers=True)
 
 
+def _random_state() -> list[Tensor]:
+    """The states of torch's own generators: the CPU's, and each GPU's."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def _set_random_state(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if torch.cuda.is_available() and len(states) - 1 == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states[1:])
+
+
 @dataclass
 class _State:
     """Everything a training must remember to go on as if it had never stopped."""
@@ -219,8 +221,10 @@ class _State:
             self.best = {key: value.detach().cpu().clone() for key, value in self.measured.state_dict().items()}
 
     def _worth(self, row: dict[str, Any]) -> tuple[float, float]:
+        """What is better is larger; what is no number is worst."""
         loss = -row["valid_loss"]
-        return (loss, loss) if self.select == "loss" else (row[f"valid_{self.select}"], loss)
+        worth = (loss, loss) if self.select == "loss" else (row[f"valid_{self.select}"], loss)
+        return tuple(-math.inf if math.isnan(part) else part for part in worth)  # type: ignore[return-value]
 
     def save(self, job: Job, name: str, epoch: int, last: bool) -> None:
         """A checkpoint, now and then and at the end."""
@@ -231,12 +235,14 @@ class _State:
         parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": average}
         progress = {"epoch": epoch, "step": self.step, "seconds": self.seconds}
         history = {"rows": self.rows, "best": self.best, "best_row": self.best_row}
-        job.checkpoint(name, epoch, parts | progress | history | {"random": torch.get_rng_state()})
+        job.checkpoint(name, epoch, parts | progress | history | {"random": _random_state()})
 
     def resume(self, job: Job, name: str) -> int:
         """Take up the newest whole checkpoint, where the job is to; the first epoch still to be run."""
         state = job.last_checkpoint(name)
         if state is None:
+            if job.resuming:
+                job.rewind(name, [])
             return 1
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -244,6 +250,6 @@ class _State:
             self.average.load_state_dict(state["average"])
         self.step, self.seconds, self.rows = state["step"], state["seconds"], state["rows"]
         self.best, self.best_row = state["best"], state["best_row"]
-        torch.set_rng_state(state["random"])
+        _set_random_state(state["random"])
         job.rewind(name, self.rows)
         return state["epoch"] + 1

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sigconv.train.prediction import predict
+
 
 def _of_a_model_too(metric: Callable[..., Any]) -> Callable[..., Any]:
     """metric(scores, targets) that also takes metric(model, dataset, job=job)."""
@@ -16,8 +18,6 @@ def _of_a_model_too(metric: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(metric)
     def either(scores: Any, targets: Any, *, job: Any = None, **options: Any) -> Any:
         if isinstance(scores, nn.Module):
-            from sigconv.train.loop import predict
-
             scores, targets = predict(scores, targets, job=job)
         scores, targets = torch.as_tensor(scores), torch.as_tensor(targets)
         if len(scores) != len(targets) or not len(targets):
@@ -29,18 +29,28 @@ def _of_a_model_too(metric: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
-def _labels(scores: Tensor) -> Tensor:
-    """Class scores (n, classes, …) -> labels (n, …); labels stay as they are."""
-    return scores.argmax(1) if scores.is_floating_point() and scores.ndim > 1 else scores
+def _labels(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(labels, targets) as whole numbers of one shape: class scores (n, classes, …) become labels (n, …)."""
+    if scores.is_floating_point() and scores.ndim == targets.ndim + 1 and scores.shape[1] > 1:
+        scores = scores.argmax(1)
+    if scores.is_floating_point() or scores.shape != targets.shape:
+        raise ValueError(
+            f"scores of shape {tuple(scores.shape)} ({scores.dtype}) for targets {tuple(targets.shape)}: "
+            "expected class scores (n, classes, …) of two classes or more, or labels (n, …) as whole numbers"
+        )
+    return scores.long(), targets.long()
 
 
 def _positive(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """One score per item, of belonging to class 1, and whether it does."""
-    if scores.ndim == 2:
+    shape = tuple(scores.shape)
+    if scores.ndim == 2 and scores.shape[1] <= 2:
         scores = scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores.squeeze(1)
     truth = targets.flatten() > 0.5
     if scores.shape != truth.shape:
-        raise ValueError(f"scores of shape {tuple(scores.shape)} for {len(truth)} targets: expected one or two an item")
+        raise ValueError(f"scores of shape {shape} for {len(truth)} targets: expected one or two an item")
+    if scores.isnan().any():
+        raise ValueError(f"{int(scores.isnan().sum())} of {len(scores)} scores are NaN: they cannot be ranked")
     if bool(truth.all()) or not bool(truth.any()):
         raise ValueError("all targets are of one class: a ranking of two needs both")
     return scores.double(), truth
@@ -53,7 +63,8 @@ def accuracy(scores: Tensor, targets: Tensor) -> float:
     >>> accuracy(torch.tensor([[0.9, 0.1], [0.8, 0.2]]), torch.tensor([0, 1]))
     0.5
     """
-    return (_labels(scores) == targets).double().mean().item()
+    labels, targets = _labels(scores, targets)
+    return (labels == targets).double().mean().item()
 
 
 @_of_a_model_too
@@ -96,8 +107,11 @@ def confusion(scores: Tensor, targets: Tensor, classes: int | None = None) -> Te
     tensor([[1, 1],
             [0, 1]])
     """
-    labels, targets = _labels(scores).flatten().long(), targets.flatten().long()
+    labels, targets = (part.flatten() for part in _labels(scores, targets))
     n = classes or int(max(labels.max(), targets.max())) + 1
+    for name, part in (("label", labels), ("target", targets)):
+        if int(part.min()) < 0 or int(part.max()) >= n:
+            raise ValueError(f"{name} {int(part.min() if part.min() < 0 else part.max())} is not one of {n} classes")
     return torch.bincount(targets * n + labels, minlength=n * n).reshape(n, n)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +29,7 @@ JOB_OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "json": (bool, False, "end with one JSON object on stdout"),
     "debug": (bool, False, "show the traceback of an error"),
 }
+TEXTS = (str, str | None, Path, Path | None)  # taken letter by letter: a speaker may be called null, or 1e3
 PLACES = ("data_root",)  # where things lie: no part of what was computed, and so not of the configuration's hash
 
 
@@ -51,6 +54,10 @@ def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     began = time.monotonic()
     try:
         metrics = recipe(job, **config)
+    except Exception:
+        if not (resuming or job.rows):
+            _remove(folder)  # nothing was done: no folder is left to be taken for a run
+        raise
     except console.Stopped:
         job.say(f"go on with: sigconv run {recipe.__name__} --resume {folder}")
         raise
@@ -85,10 +92,22 @@ def parser(recipe: Callable[..., Any]) -> Any:
     made = ArgumentParser(prog=f"sigconv run {recipe.__name__}", description=described, exit_on_error=False)
     made.formatter_class = type("Kept", (_Kept, made.formatter_class), {})
     made.add_argument("--config", action="config", help="a YAML file of options, such as a run folder's config.yaml")
-    made.add_function_arguments(recipe, skip={"job"})
+    texts = [name for name, kind in get_type_hints(recipe).items() if kind in TEXTS]
+    made.add_function_arguments(recipe, skip={"job", *texts})
+    for name in texts:
+        default = inspect.signature(recipe).parameters[name].default
+        made.add_argument(f"--{name}", type=str, default=default, help=_described(recipe, name))
     for name, (kind, default, text) in JOB_OPTIONS.items():
         made.add_argument(f"--{name}", type=kind, default=default, help=text)
     return made
+
+
+def _described(recipe: Callable[..., Any], option: str) -> str:
+    """What the recipe's docstring says of an option."""
+    from docstring_parser import parse
+
+    said = parse(recipe.__doc__ or "").params
+    return next((param.description or "" for param in said if param.arg_name == option), "")
 
 
 class _Kept:
@@ -114,15 +133,15 @@ def parse(recipe: Callable[..., Any], arguments: list[str]) -> tuple[dict[str, A
     except ArgumentError as error:
         raise _usage(recipe, str(error)) from None
     config = {name: _plain(found[name]) for name in named}
-    if (found["seed"] or 0) < 0:
-        raise _usage(recipe, f"seed {found['seed']} must not be negative")
+    if not 0 <= found["seed"] < 2**63:
+        raise _usage(recipe, f"--seed {found['seed']} is not between 0 and 2**63 - 1")
     return config, {name: found[name] for name in JOB_OPTIONS}
 
 
 def _usage(recipe: Callable[..., Any], message: str) -> console.UsageError:
     """jsonargparse's paragraph as one line."""
     text = " ".join(message.split())
-    wrong = re.match(r'Parser key "([^"]+)": .*?Given value: (.*)$', text)
+    wrong = re.match(r'Parser key "([^"]+)": .*?Given value: ?(.*)$', text)
     if wrong:
         kinds = re.findall(r"Expected an? <class '(\w+)'>", text)
         names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
@@ -202,9 +221,28 @@ def _folder(recipe: str, config: dict[str, Any], options: dict[str, Any]) -> tup
             break
         except FileExistsError:
             folder = folder.with_name(f"{folder.name.split('_')[0]}_{attempt}")
-    files.write_text(folder / "config.yaml", yaml.safe_dump(console.plain(written), sort_keys=False))
+    written = {name: value for name, value in written.items() if value is not None}
+    files.write_text(folder / "config.yaml", yaml.dump(console.plain(written), Dumper=_quoting(), sort_keys=False))
     files.write_text(folder / "env.json", json.dumps(environment(), indent=1) + "\n")
     return folder, False
+
+
+def _quoting() -> Any:
+    """A YAML writer that quotes every text, so that none is read back as a number or as nothing."""
+    import yaml
+
+    class Quoting(yaml.SafeDumper):
+        pass
+
+    Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+    return Quoting
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            parent.rmdir()  # if this run made them, they are empty
 
 
 def _report(recipe: Callable[..., Any], job: Job, record: dict[str, Any]) -> None:

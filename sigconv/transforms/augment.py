@@ -29,12 +29,17 @@ class Augmented:
 
     def batch(self, indices: Tensor, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
         """Many at once."""
-        x, y = self.dataset.batch(indices, generators)
-        return self.augment(x, list(generators)), y
+        generators = list(generators)
+        if hasattr(self.dataset, "batch"):
+            x, y = self.dataset.batch(indices, generators)
+        else:
+            items = [self.dataset.item(int(i), g) for i, g in zip(indices, generators, strict=True)]
+            x, y = (torch.stack([torch.as_tensor(item[part]) for item in items]) for part in (0, 1))
+        return self.augment(x, generators), y
 
     def to(self, device: Any) -> Augmented:
         """The same on a device."""
-        return Augmented(self.dataset.to(device), self.augment)
+        return Augmented(self.dataset.to(device), self.augment) if hasattr(self.dataset, "to") else self
 
 
 def uniforms(generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
