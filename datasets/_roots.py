@@ -30,6 +30,7 @@ def fetch(folder: str, manifest: str, around: str | None = None) -> Path:
 
     facts = tomllib.loads((Path(__file__).parent / manifest).read_text(encoding="utf-8"))
     cache = Path(os.environ.get("SIGCONV_CACHE") or pooch.os_cache("sigconv")) / folder
+    pooch.get_logger().setLevel("WARNING")  # what goes wrong is said below, in one line
     try:
         found = pooch.retrieve(facts["url"], known_hash=f"sha256:{facts['sha256']}", path=cache, fname=facts["file"])
     except Exception as error:  # whatever went wrong on the way, the user needs to know the ways

@@ -8,6 +8,7 @@ kind. Facts: D.1 of the requirements.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -87,6 +88,7 @@ def generate(
         raise ValueError(f"samples {samples} must be a multiple of 10, for there are as many of each class")
     if length < 2 or not 0 <= train_share <= 1:
         raise ValueError(f"length {length} must be at least 2, and train_share {train_share} between 0 and 1")
+    _noise(correlated_noise, white_noise)
     random = np.random.RandomState(seed)
     y = np.repeat(np.arange(10), samples // 10)
     draws = [_legacy_draw(random) for _ in range(samples)]
@@ -98,6 +100,12 @@ def generate(
         x = x[:, random.permutation(length)]
     kept = int(train_share * samples)
     return Split(x[:kept], y[:kept], x[kept:], y[kept:])
+
+
+def _noise(*deviations: float) -> None:
+    for deviation in deviations:
+        if not (math.isfinite(deviation) and deviation >= 0):
+            raise ValueError(f"noise {deviation} must be a finite number, at least 0")
 
 
 def _legacy_draw(random: np.random.RandomState) -> tuple[Any, ...]:
@@ -165,6 +173,9 @@ class Unlimited:
         shuffle: bool = False,
         order_seed: int = 42,
     ) -> None:
+        if samples < 1 or length < 2:
+            raise ValueError(f"samples {samples} must be at least 1, and length {length} at least 2")
+        _noise(correlated_noise, white_noise)
         self.samples, self.length, self.noise = samples, length, (correlated_noise, white_noise)
         self.classes = CLASSES
         places = np.random.RandomState(order_seed).permutation(length) if shuffle else np.arange(length)
@@ -175,6 +186,8 @@ class Unlimited:
 
     def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """x (1, length) float32 and its class, from a generator of its own."""
+        if not 0 <= index < self.samples:
+            raise IndexError(f"item {index} of {self.samples}")
         x, y = self.batch(torch.tensor([index]), [generator or torch.default_generator])
         return x[0], y[0]
 

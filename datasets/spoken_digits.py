@@ -7,7 +7,9 @@ with the training set: a speaker left out is the honest question.
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,7 @@ from sigconv.datasets._parts import Arrays, Parts, held_back
 from sigconv.readers import archive, wav
 
 CLASSES = tuple("0123456789")
-NAME = re.compile(r"(\d)_(.+)_(\d+)\.wav")
+NAME = re.compile(r"(\d)_(.+)_(\d+)\.wav", re.IGNORECASE)
 TEST_INDICES = range(5)
 
 
@@ -41,12 +43,15 @@ def load(root: Any = None, *, test_speaker: str | None = None, seconds: float = 
     fsdd/recordings/, fsdd/recordings.zip or fsdd/*.wav. Each part has .fs and .speakers (one name an item). Raises
     FileNotFoundError where there are none, ValueError for a file that cannot be read and for an unknown speaker.
     """
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"seconds {seconds} must be a finite number above 0")
     found = list(recordings(root))
     if not found:
         raise FileNotFoundError(
             f"no recordings {{digit}}_{{speaker}}_{{index}}.wav under {str(root or 'the data folder')!r}"
         )
     speakers = sorted({recording.speaker for recording in found})
+    test_speaker = test_speaker if test_speaker is None else unicodedata.normalize("NFC", test_speaker)
     if test_speaker is not None and test_speaker not in speakers:
         raise ValueError(f"test speaker {test_speaker!r} is not one of {speakers}")
     rates = {recording.fs for recording in found}
@@ -91,7 +96,8 @@ def recordings(root: Any = None) -> Iterator[Recording]:
         if match is None:
             raise ValueError(f"{name!r} is not named {{digit}}_{{speaker}}_{{index}}.wav")
         sound, fs = wav.decode(content, name) if isinstance(content, bytes) else wav.read(content)
-        yield Recording(int(match[1]), match[2], int(match[3]), sound.mean(0), fs)
+        speaker = unicodedata.normalize("NFC", match[2])
+        yield Recording(int(match[1]), speaker, int(match[3]), sound.mean(0), fs)
 
 
 def _files(place: Path) -> Iterator[tuple[str, bytes | Path]]:
@@ -104,8 +110,8 @@ def _files(place: Path) -> Iterator[tuple[str, bytes | Path]]:
                 yield name, content
         return
     folder = inside if inside.is_dir() else place
-    for path in folder.glob("*.wav"):
-        if not path.name.startswith("."):
+    for path in folder.iterdir():
+        if path.name.lower().endswith(".wav") and not path.name.startswith("."):
             yield str(path), path
 
 

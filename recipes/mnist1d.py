@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import plot
+from sigconv import console, plot
 from sigconv.datasets import mnist1d as data
 from sigconv.train import confusion, evaluate, fit, predict, run
 from sigconv.train.devices import threads
@@ -51,7 +51,7 @@ def mnist1d(
         batch_size: samples a step (100; 64 with --best; 128 with --unlimited)
     """
     if full + best + unlimited > 1:
-        raise ValueError("--full, --best and --unlimited are three experiments: choose one")
+        raise console.UsageError("--full, --best and --unlimited are three experiments: choose one")
     given = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     own = {name: value for name, value in given.items() if value is not None}
     with threads(1):  # nets this small lose by being shared between cores

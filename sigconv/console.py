@@ -31,6 +31,10 @@ def guarded(work: Callable[[], Any], debug: bool = False) -> int:
 
     0 done (or the number the work returns), 1 failed, 2 usage, 130 or 143 stopped by a signal. debug raises the error.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  it stays open as long as the process
+    _stopped.clear()
     handlers = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         done = work()
@@ -46,6 +50,9 @@ def guarded(work: Callable[[], Any], debug: bool = False) -> int:
         say(f"error: {error}")
         return 2
     except Exception as error:
+        if _stopped:  # a library in the middle of its import may turn the signal into an error of its own
+            say("stopped")
+            return 128 + _stopped[0]
         if debug:
             raise
         say(f"error: {' '.join(str(error).split()) or type(error).__name__}")
@@ -55,7 +62,11 @@ def guarded(work: Callable[[], Any], debug: bool = False) -> int:
             signal.signal(number, handler)
 
 
+_stopped: list[int] = []
+
+
 def _stop(number: int, frame: types.FrameType | None) -> None:
+    _stopped.append(number)
     raise Stopped(number)
 
 

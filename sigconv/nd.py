@@ -59,8 +59,10 @@ def ntuple(value: Any, ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
     Traceback (most recent call last):
     ValueError: kernel_size (3, 5) has 2 entries for 3 spatial axes
     """
-    entries = tuple(value) if isinstance(value, Sequence | np.ndarray | torch.Size) else (value,) * ndim
-    if isinstance(value, str) or any(isinstance(entry, bool | np.bool_) for entry in entries):
+    if isinstance(value, np.ndarray | Tensor):
+        value = value.tolist()
+    entries = tuple(value) if isinstance(value, Sequence) else (value,) * ndim
+    if isinstance(value, str | bytes) or any(isinstance(entry, bool | np.bool_) for entry in entries):
         raise TypeError(f"{name} {value!r} is not a whole number, nor one per axis")
     if len(entries) != ndim:
         raise ValueError(f"{name} {value} has {len(entries)} entries for {ndim} spatial axes")
@@ -68,6 +70,8 @@ def ntuple(value: Any, ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
         numbers = tuple(operator.index(entry) for entry in entries)
     except TypeError:
         raise TypeError(f"{name} {value!r} is not a whole number, nor one per axis") from None
+    if any(number >= 2**63 for number in numbers):
+        raise ValueError(f"{name} {value} is more than any axis has")
     if any(number < least for number in numbers):
         raise ValueError(f"{name} {value} must be at least {least} on every axis")
     return numbers
@@ -90,11 +94,12 @@ def margins(padding: Any, kernel_size: Sequence[int], dilation: Sequence[int]) -
     ((4, 0), (0, 7))
     """
     ndim = len(kernel_size)
+    if isinstance(padding, np.ndarray | Tensor):
+        padding = padding.tolist()
     if ndim == 1 and isinstance(padding, Sequence) and len(padding) == 2 and all(isinstance(p, int) for p in padding):
         padding = (padding,)  # one axis: a bare pair can only mean (before, after)
-    entries = (
-        padding if isinstance(padding, Sequence | np.ndarray) and not isinstance(padding, str) else [padding] * ndim
-    )
+    per_axis = isinstance(padding, Sequence) and not isinstance(padding, str | bytes)
+    entries = padding if per_axis else [padding] * ndim
     if len(entries) != ndim:
         raise ValueError(f"padding {padding} has {len(entries)} entries for {ndim} spatial axes")
     return tuple(_margin(entry, span - 1) for entry, span in zip(entries, spans(kernel_size, dilation), strict=True))
@@ -233,6 +238,20 @@ def primitive(name: str, ndim: int) -> Callable[..., Tensor] | None:
     return getattr(F, f"{name}{ndim}d", None)
 
 
+def count(value: Any, name: str, least: int = 1) -> int:
+    """One whole number, at least so much.
+
+    >>> count(2.5, "groups")
+    Traceback (most recent call last):
+    TypeError: groups 2.5 is not a whole number
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} {value!r} is not a whole number")
+    if operator.index(value) < least:
+        raise ValueError(f"{name} {value} must be at least {least}")
+    return operator.index(value)
+
+
 def symmetric(margins: Margins) -> list[int] | None:
     """The margins as torch's own functions take them, one number per axis, or None where the sides differ."""
     return [before for before, _ in margins] if all(before == after for before, after in margins) else None
@@ -264,7 +283,7 @@ def _tensor(array: np.ndarray) -> Tensor:
     """A tensor of the array's values; copied where torch cannot share them (read-only, byte-swapped, reversed)."""
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if not array.flags.writeable or any(step < 0 for step in array.strides):
+    if not array.flags.writeable or any(step < 0 or step % array.itemsize for step in array.strides):
         array = array.copy()
     try:
         return torch.from_numpy(array)

@@ -38,6 +38,12 @@ def test_any_set_of_its_kind_is_made():
     np.testing.assert_array_equal(np.sort(shuffled.x_train), np.sort(plain.x_train))
     with pytest.raises(ValueError, match="samples 25 must be a multiple of 10"):
         mnist1d.generate(25)
+    with pytest.raises(ValueError, match="noise nan must be a finite number"):
+        mnist1d.generate(20, white_noise=float("nan"))
+    with pytest.raises(ValueError, match="length 1 at least 2"):
+        mnist1d.Unlimited(5, length=1)
+    with pytest.raises(IndexError, match="item 5 of 5"):
+        mnist1d.Unlimited(5).item(5)
 
 
 def test_mnist1d_holds_back_a_tenth_to_choose_by():
@@ -99,6 +105,8 @@ def test_the_recordings_at_hand(data_root):
 
 
 def test_what_is_wrong_with_the_recordings_is_said_in_one_line(made_root):
+    with pytest.raises(ValueError, match="seconds 0 must be a finite number above 0"):
+        spoken_digits.load(made_root, seconds=0)
     with pytest.raises(ValueError, match=r"test speaker 'bob' is not one of \['Zoë', 'ann_b'\]"):
         spoken_digits.load(made_root, test_speaker="bob")
     folder = made_root / "fsdd" / "recordings"

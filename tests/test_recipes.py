@@ -20,8 +20,8 @@ from sigconv import console
 from sigconv.cli import run as verb
 from sigconv.recipes import mnist1d as lecture
 from sigconv.recipes import spoken_digits as digits
+from sigconv.train import options, run
 from sigconv.train import recipe as running
-from sigconv.train import run
 
 
 def command(*words, **options):
@@ -136,7 +136,7 @@ def test_a_signal_stops_a_run_at_once_and_says_how_to_go_on(tmp_path):
 def test_a_run_stopped_and_resumed_has_the_bits_of_one_never_stopped(tmp_path, monkeypatch, stop):
     words = ["--best", "--epochs", "3", "--batch-size", "600", "--seed", "4"]
     whole = run(lecture.mnist1d, [*words, "--out", str(tmp_path / "whole")])
-    monkeypatch.setattr("sigconv.train.loop.SAVE_EVERY", 1e9 if stop == "before any checkpoint" else 0.0)
+    monkeypatch.setattr("sigconv.train.state.SAVE_EVERY", 1e9 if stop == "before any checkpoint" else 0.0)
     plainly = running.Job.record
 
     def stopping(self, row, epochs):
@@ -159,14 +159,39 @@ def test_a_run_stopped_and_resumed_has_the_bits_of_one_never_stopped(tmp_path, m
 
 @pytest.mark.parametrize("speaker", ["null", "~", "#a", "1e3", "no", "007", "true"])
 def test_a_speaker_may_be_called_anything(speaker):
-    config, _ = running.parse(digits.spoken_digits, ["--test-speaker", speaker])
+    config, _ = options.parse(digits.spoken_digits, ["--test-speaker", speaker])
     assert config["test_speaker"] == speaker
     written = yaml.dump(config, Dumper=running._quoting())
     assert yaml.safe_load(written)["test_speaker"] == speaker
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 1\nbatch-size: 50\n", None),
+        ("", None),
+        ("epcohs: 1\n", "unknown option 'epcohs': did you mean epochs"),
+        ("- 1\n- 2\n", "holds a list"),
+        ("epochs: [1", "cannot be read"),
+        ("lr: !!python/object/apply:os.system ['true']\n", "cannot be read"),
+        ("epochs: {a: 1}\n", "epochs is a dict"),
+    ],
+)
+def test_a_configuration_file_is_read_or_refused_by_name(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    words = ["--config", str(tmp_path / "c.yaml"), "--epochs", "3"]
+    if message is None:
+        config, _ = options.parse(lecture.mnist1d, words)
+        assert config["epochs"] == 3, "the command line wins"
+        assert config["batch_size"] == (50 if text else None)
+        return
+    with pytest.raises(console.UsageError, match=message) as caught:
+        options.parse(lecture.mnist1d, words)
+    assert "c.yaml" in str(caught.value)
+
+
 def test_a_refused_run_leaves_nothing_behind(tmp_path):
-    with pytest.raises(ValueError, match="choose one"):
+    with pytest.raises(console.UsageError, match="choose one"):
         run(lecture.mnist1d, ["--full", "--best", "--out", str(tmp_path / "runs")])
     assert not (tmp_path / "runs").exists()
 
@@ -188,16 +213,20 @@ WRONG = [
     (["run", "mnist"], 2, r"unknown recipe 'mnist': did you mean mnist1d\?"),
     (["runn"], 2, r"unknown verb 'runn': did you mean run\?"),
     (["--versoin"], 2, "unknown option '--versoin'"),
-    (["run", "mnist1d", "--epcohs", "3"], 2, r"unknown option --epcohs: did you mean epochs\?"),
+    (["run", "mnist1d", "--epcohs", "3"], 2, r"unknown option --epcohs: did you mean --epochs\?"),
     (["run", "mnist1d", "--epochs", "many"], 2, "--epochs 'many' is not a whole number"),
-    (["run", "mnist1d", "--full", "--best"], 1, "are three experiments: choose one"),
+    (["run", "mnist1d", "--full", "--best"], 2, "are three experiments: choose one"),
     (["run", "mnist1d", "--device", "tpu"], 1, "device 'tpu' is not one of"),
     (["run", "mnist1d", "--batch-size", "0"], 1, "batch_size 0 must be at least 1"),
     (["run", "mnist1d", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
     (["run", "spoken_digits", "--data-root", "nowhere"], 1, "no data set 'fsdd' under 'nowhere'"),
-    (["run", "mnist1d", "--epochs", "-5"], 1, "epochs=-5"),
+    (["run", "mnist1d", "--epochs", "-5"], 1, "epochs -5 must be at least 0"),
+    (["run", "mnist1d", "--lr", "-1"], 1, "lr -1.0 must be a finite number above 0"),
+    (["run", "mnist1d", "--seed", "null"], 2, "--seed .*None.* is not a whole number"),
+    (["run", "mnist1d", "--out", ""], 2, "--resume and --out take the name of a folder"),
+    (["run", "mnist1d", "--out", "/dev/null/x"], 1, "--out '/dev/null/x' cannot hold run folders"),
     (["run", "mnist1d", "--seed", "9" * 30], 2, "--seed 9+ is not between 0 and"),
-    (["list", "--jsn"], 2, "unknown option '--jsn'"),
+    (["list", "--jsn"], 2, "unknown argument '--jsn'"),
 ]
 
 
@@ -213,7 +242,7 @@ def test_a_wrong_command_ends_in_one_line(tmp_path, words, code, message):
 def test_every_recipe_takes_the_options_of_the_contract():
     for name in verb._discover.files("recipes"):
         recipe = verb.find(name.replace("_", "-"))
-        text = running.parser(recipe).format_help()
+        text = options.parser(recipe).format_help()
         for option in ("seed", "epochs", "batch_size", "lr", "device", "out", "resume", "json", "debug", "config"):
             assert f"--{option}" in text, f"{name} takes no --{option}"
         assert "Question" in text

@@ -87,6 +87,20 @@ def test_weights_that_two_layers_share_are_kept(tmp_path):
     assert (tmp_path / "model.safetensors").exists()
 
 
+def test_a_model_or_labels_that_do_not_fit_are_named_with_their_shapes(tmp_path):
+    narrow = nn.Linear(2, 2)
+    with pytest.raises(
+        ValueError, match=r"gives \(16, 2\) for targets \(16,\) of torch.int64 from 0 to 2: they do not fit"
+    ):
+        fit(narrow, blobs(), batch_size=16)
+    fit(net(), blobs(), epochs=1, job=Job(folder=tmp_path / "new" / "run"))
+    (tmp_path / "new" / "run" / "checkpoints" / ".model-9.dead.tmp").mkdir()
+    with pytest.raises(ValueError, match="is another model's: .*size mismatch|is another model's: .*Missing") as caught:
+        fit(nn.Linear(2, 3), blobs(), job=Job(folder=tmp_path / "new" / "run", resuming=True))
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "new" / "run" / "checkpoints").glob(".*"))
+
+
 def test_any_loss_and_scores_may_choose():
     model = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
     data = Arrays(blobs().x, (blobs().y == 0).float(), ["no", "yes"])
@@ -113,7 +127,7 @@ def jitter(x, generators):
 
 @pytest.mark.parametrize("stops", [[1], [2, 3], [1, 2, 3, 4, 5]])
 def test_f1_f4_a_run_resumed_any_number_of_times_has_the_bits_of_one_never_stopped(tmp_path, monkeypatch, stops):
-    monkeypatch.setattr("sigconv.train.loop.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("sigconv.train.state.SAVE_EVERY", 0.0)
 
     class KilledError(Exception):
         pass
@@ -146,7 +160,7 @@ def test_f1_f4_a_run_resumed_any_number_of_times_has_the_bits_of_one_never_stopp
 
 
 def test_f13_a_broken_checkpoint_is_passed_over_and_all_broken_is_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sigconv.train.loop.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("sigconv.train.state.SAVE_EVERY", 0.0)
     fit(net(), blobs(), blobs(30, 1), job=Job(folder=tmp_path), **OPTIONS)
     newest = tmp_path / "checkpoints" / "model-6" / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:-7])
@@ -173,8 +187,12 @@ def test_f16_a_loss_that_is_no_number_stops_the_run():
         ({"optimizer": "adm"}, "optimizer 'adm' is not one of"),
         ({"schedule": "onecycle"}, "schedule 'onecycle' is not one of"),
         ({"select": "acuracy"}, "select 'acuracy' is not one of"),
-        ({"epochs": -1}, "epochs=-1"),
-        ({"every": 0}, "every=0"),
+        ({"epochs": -1}, "epochs -1 must be at least 0"),
+        ({"every": 0}, "every 0 must be at least 1"),
+        ({"lr": float("nan")}, "lr nan must be a finite number above 0"),
+        ({"average": 2.0}, "average 2.0 must be"),
+        ({"name": "../x"}, "name '../x' must be one a file can have"),
+        ({"watch": {"valid": None}}, "watch 'valid'"),
         ({"batch_size": 0}, "batch_size 0 must be at least 1"),
         ({"job": Job(device="gpu")}, "device 'gpu' is not one of"),
     ],

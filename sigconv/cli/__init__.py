@@ -15,13 +15,14 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(console.guarded(lambda: _answer(arguments), "--debug" in arguments))
 
 
-def _answer(arguments: list[str]) -> int | None:
+def _answer(arguments: list[str]) -> int:
     verb, *rest = arguments or ["--help"]
     verbs = _discover.files("cli")
-    if verb in ("--version", "-V"):
-        return console.show(f"sigconv {__version__}")
-    if verb in ("--help", "-h", "help"):
-        return console.show(overview())
+    pages = dict.fromkeys(("--version", "-V"), lambda: f"sigconv {__version__}")
+    pages |= dict.fromkeys(("--help", "-h", "help"), overview)
+    if verb in pages:
+        console.show(pages[verb]())
+        return 0
     if verb not in verbs:
         kind = "option" if verb.startswith("-") else "verb"
         raise console.UsageError(f"unknown {kind} {verb!r}: {console.nearest(verb, verbs)} (see sigconv --help)")

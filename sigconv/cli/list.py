@@ -11,7 +11,7 @@ def main(arguments: list[str]) -> int:
     options = ["--json", "--debug", "--help", "-h"]
     for word in arguments:
         if word not in options:
-            raise console.UsageError(f"unknown option {word!r}: {console.nearest(word, options)}")
+            raise console.UsageError(f"unknown argument {word!r}: {console.nearest(word, options)}")
     if {"--help", "-h"} & set(arguments):
         console.show(f"usage: sigconv list [--json]\n\n{__doc__}")
         return 0

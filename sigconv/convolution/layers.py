@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,9 +54,12 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         ndim = self._axes(kernel_size, ndim)
+        in_channels = nd.count(in_channels, "in_channels", least=0)
+        out_channels = nd.count(out_channels, "out_channels", least=0)
+        groups = nd.count(groups, "groups")
         channels = f"in_channels={in_channels}, out_channels={out_channels}"
-        if min(in_channels, out_channels) < 0 or groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"{channels} must not be negative and must be divisible by groups={groups}")
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"{channels} must be divisible by groups={groups}")
         self.ndim, self.in_channels, self.out_channels = ndim, in_channels, out_channels
         self.kernel_size = nd.ntuple(kernel_size, ndim, "kernel_size")
         self.stride, self.dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
@@ -74,9 +78,11 @@ class Conv(nn.Module):
         named = [n for n in (type(self).ndim, ndim) if n is not None]
         if len(named) == 2 and named[0] != named[1]:
             raise ValueError(f"{type(self).__name__} has {named[0]} axes, not ndim={ndim}")
-        if not named and not isinstance(kernel_size, Sequence):
+        if named:
+            return nd.count(named[0], "ndim")
+        if not isinstance(kernel_size, Sequence | np.ndarray) or isinstance(kernel_size, str):
             raise TypeError(f"kernel_size={kernel_size!r} is one number: give ndim=, or one size per axis")
-        return named[0] if named else len(kernel_size)
+        return nd.count(len(kernel_size), "number of axes of kernel_size")
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as torch.nn does: uniform within 1 / sqrt(taps x in_channels of a group)."""

@@ -62,6 +62,8 @@ def conv(
     """
     x, weight, bias = _autocast(x, weight, bias)
     call = _resolve(x, weight, bias, stride, padding, padding_mode, dilation, groups, strict)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"value {value!r} is not a number")
     if flip:
         weight = weight.flip(tuple(range(2, weight.ndim)))
     filled = tuple(((0, 0) if mode == "zeros" else both) for mode, both in zip(call.modes, call.margins, strict=True))
@@ -76,7 +78,7 @@ def conv(
         stride=call.stride,
         margins=zeros,
         dilation=call.dilation,
-        groups=groups,
+        groups=call.problem.groups,
         method=method,
     )
 
@@ -133,6 +135,7 @@ def _resolve(
     strict: bool,
 ) -> _Call:
     """Every option as numbers, or one line that says what does not fit."""
+    groups = nd.count(groups, "groups")
     _check(x, weight, bias, groups)
     ndim = weight.ndim - 2
     kernel_size = tuple(weight.shape[2:])
@@ -160,7 +163,7 @@ def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
             f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}: expected (batch, in_channels, *space) and "
             "(out_channels, in_channels / groups, *kernel_size) with as many axes of space, at least one"
         )
-    if not isinstance(groups, int) or groups < 1 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+    if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ValueError(
             f"x with {x.shape[1]} channels does not fit weight {tuple(weight.shape)} in groups={groups}: expected "
             f"{weight.shape[1]} channels a group, and out_channels ({weight.shape[0]}) divisible by groups"

@@ -20,7 +20,7 @@ DAMAGE += (OSError, ValueError, RuntimeError, NotImplementedError)  # type: igno
 
 
 def members(path: str | os.PathLike[str], ending: str = "") -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every regular member whose name has the ending, in the archive's order.
+    """(name, content) of every regular member whose name ends so (in any case), in the archive's order.
 
     A member, their sum or their number beyond the caps raises ValueError, as a damaged archive does.
     """
@@ -42,7 +42,7 @@ def members(path: str | os.PathLike[str], ending: str = "") -> Iterator[tuple[st
 def _zip(path: str | os.PathLike[str], ending: str) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if not info.is_dir() and info.filename.endswith(ending):
+            if not info.is_dir() and info.filename.lower().endswith(ending):
                 with archive.open(info) as file:
                     yield info.filename, _capped(file.read(MOST_MEMBER + 1), info.filename)
 
@@ -50,7 +50,7 @@ def _zip(path: str | os.PathLike[str], ending: str) -> Iterator[tuple[str, bytes
 def _tar(path: str | os.PathLike[str], ending: str) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path, "r:*") as archive:
         for info in archive:
-            file = archive.extractfile(info) if info.isreg() and info.name.endswith(ending) else None
+            file = archive.extractfile(info) if info.isreg() and info.name.lower().endswith(ending) else None
             if file is not None:
                 yield info.name, _capped(file.read(MOST_MEMBER + 1), info.name)
         while archive.fileobj is not None and archive.fileobj.read(1 << 20):

@@ -130,3 +130,9 @@ def remove(path: Path) -> None:
     doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
     os.replace(path, doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a killed save or removal left behind: no one else writes here."""
+    for leftover in [*folder.glob(".*.tmp"), *folder.glob(".*.old")]:
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -39,6 +39,11 @@ class Job:
     notes: list[str] = field(default_factory=list)
     first: str | None = None  # the model whose weights are the run's
 
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            self.folder = Path(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+
     def say(self, text: str, aloud: bool = True) -> None:
         """A message: in log.txt and, aloud, on stderr."""
         if aloud:
@@ -102,6 +107,7 @@ class Job:
         """A model's newest whole checkpoint, if this job resumes; a broken one is named and passed over."""
         if self.folder is None or not self.resuming:
             return None
+        checkpoint.sweep(self.folder / "checkpoints")
         found = checkpoint.numbered(self.folder / "checkpoints", name)
         for path in found:
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,11 +15,10 @@ from sigconv.train import devices, metrics
 from sigconv.train.batches import Batches
 from sigconv.train.job import Job, figures
 from sigconv.train.prediction import predict
+from sigconv.train.state import State
+from sigconv.train.steps import SCHEDULES, running_mean, scale, steps_of
 
 Metrics = Mapping[str, Callable[[Tensor, Tensor], float]]
-OPTIMIZERS = ("sgd", "adamw")
-SAVE_EVERY = 10.0  # seconds between checkpoints, at the least
-SCHEDULES = ("constant", "cosine", "one-cycle")
 
 
 def fit(
@@ -65,17 +63,14 @@ def fit(
         scores = {"accuracy": metrics.accuracy} if isinstance(loss, nn.CrossEntropyLoss) else {}
     nd.one_of(schedule, SCHEDULES, "schedule")
     select = nd.one_of(select or next(iter(scores), "loss"), ["loss", *scores], "select")
-    if epochs < 0 or every < 1 or not 0 <= average < 1:
-        raise ValueError(
-            f"epochs={epochs}, every={every}, average={average}: expected at least 0, at least 1, in [0, 1)"
-        )
+    _check(name, epochs, lr, average, every, watch or {})
     fabric = devices.fabric(job.device)
     model.to(fabric.device)
-    trained, steps = fabric.setup(model, _optimizer(optimizer, model, lr, momentum, weight_decay))
+    trained, steps = fabric.setup(model, steps_of(optimizer, model, lr, momentum, weight_decay))
     batches = Batches(train, batch_size, seed=job.seed, shuffle=True, device=fabric.device)
     total = epochs * len(batches)
     rates = [group["lr"] for group in steps.param_groups]
-    state = _State(model, steps, _average(model, average), select)
+    state = State(model, steps, running_mean(model, average), select)
     first = state.resume(job, name)
     parts = {**({} if valid is None else {"valid": valid}), **(watch or {})}
 
@@ -89,7 +84,7 @@ def fit(
                 for group, rate in zip(steps.param_groups, rates, strict=True):
                     group["lr"] = rate * share
                 steps.zero_grad()
-                error = loss(trained(x), y)
+                error = _loss(loss, trained(x), y)
                 fabric.backward(error)
                 steps.step()
                 state.after_step()
@@ -117,6 +112,32 @@ def fit(
     return state.rows
 
 
+def _check(name: str, epochs: int, lr: float, average: float, every: int, watch: Mapping[str, Any]) -> None:
+    """What must be so of fit's numbers and names, said before anything is done."""
+    if epochs < 0 or every < 1:
+        raise ValueError(f"epochs {epochs} must be at least 0" if epochs < 0 else f"every {every} must be at least 1")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr {lr} must be a finite number above 0")
+    if not 0 <= average < 1:
+        raise ValueError(f"average {average} must be at least 0 and below 1")
+    if not name or "/" in name or name.startswith("."):
+        raise ValueError(f"name {name!r} must be one a file can have")
+    if "valid" in watch:
+        raise ValueError("watch 'valid' has the name of the validation set: call it otherwise")
+
+
+def _loss(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss; where it cannot be had, what it was asked of."""
+    try:
+        return loss(outputs, targets)
+    except (IndexError, RuntimeError, ValueError, TypeError) as error:
+        low, high = (targets.min().item(), targets.max().item()) if targets.numel() else ("-", "-")
+        raise ValueError(
+            f"the model gives {tuple(outputs.shape)} for targets {tuple(targets.shape)} of {targets.dtype} from {low} "
+            f"to {high}: they do not fit the loss ({str(error).splitlines()[0]})"
+        ) from error
+
+
 def evaluate(
     model: nn.Module,
     dataset: Any,
@@ -129,127 +150,5 @@ def evaluate(
     """Loss and scores of a model over a data set: {"loss": …, "accuracy": …}; cross-entropy and accuracy by default."""
     outputs, targets = predict(model, dataset, job=job, batch_size=batch_size)
     scores = {"accuracy": metrics.accuracy} if scores is None else scores
-    found = {"loss": float((loss or nn.CrossEntropyLoss())(outputs, targets))}
+    found = {"loss": float(_loss(loss or nn.CrossEntropyLoss(), outputs, targets))}
     return found | {key: metric(outputs, targets) for key, metric in scores.items()}
-
-
-def scale(schedule: str, progress: float) -> float:
-    """What lr is multiplied by at this share of all steps.
-
-    >>> [round(scale("one-cycle", p), 2) for p in (0.0, 0.15, 1.0)]
-    [0.1, 1.0, 0.0]
-    """
-    if schedule == "constant":
-        return 1.0
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    if progress < 0.15:
-        return 1.0 - 0.9 * 0.5 * (1 + math.cos(math.pi * progress / 0.15))
-    return 0.5 * (1 + math.cos(math.pi * (progress - 0.15) / 0.85))
-
-
-def _optimizer(kind: Any, model: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
-    """The optimizer by name or as made; decay pulls at weights, not at biases and norms."""
-    if callable(kind):
-        return kind(model.parameters())
-    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if nd.one_of(kind, OPTIMIZERS, "optimizer") == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum)
-    return torch.optim.AdamW(groups, lr=lr)
-
-
-def _average(model: nn.Module, decay: float) -> Any:
-    """A running mean of all of a model's numbers, that follows fast at first: decay grows to its value."""
-    if not decay:
-        return None
-    from torch.optim.swa_utils import AveragedModel
-
-    def follow(means: Any, values: Any, count: Any) -> None:
-        share = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
-        if means[0].is_floating_point():
-            torch._foreach_lerp_(means, values, share)
-        else:
-            torch._foreach_copy_(means, values)
-
-    return AveragedModel(model, multi_avg_fn=torch.no_grad()(follow), use_buffers=True)
-
-
-def _random_state() -> list[Tensor]:
-    """The states of torch's own generators: the CPU's, and each GPU's."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
-
-
-def _set_random_state(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if torch.cuda.is_available() and len(states) - 1 == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states[1:])
-
-
-@dataclass
-class _State:
-    """Everything a training must remember to go on as if it had never stopped."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: Any
-    select: str
-    step: int = 0
-    seconds: float = 0.0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_row: dict[str, Any] | None = None
-    saved: float = field(default_factory=time.monotonic)
-
-    @property
-    def measured(self) -> nn.Module:
-        """The model whose weights count: the running mean, where there is one."""
-        return self.model if self.average is None else self.average.module
-
-    def after_step(self) -> None:
-        """Count the step, and let the mean follow."""
-        self.step += 1
-        if self.average is not None:
-            self.average.update_parameters(self.model)
-
-    def keep_if_best(self, row: dict[str, Any], choosing: bool) -> None:
-        """Copy the weights where this row is the best so far, or there is nothing to choose by."""
-        self.rows.append(row)
-        if not choosing or self.best_row is None or self._worth(row) > self._worth(self.best_row):
-            self.best_row = row
-            self.best = {key: value.detach().cpu().clone() for key, value in self.measured.state_dict().items()}
-
-    def _worth(self, row: dict[str, Any]) -> tuple[float, float]:
-        """What is better is larger; what is no number is worst."""
-        loss = -row["valid_loss"]
-        worth = (loss, loss) if self.select == "loss" else (row[f"valid_{self.select}"], loss)
-        return tuple(-math.inf if math.isnan(part) else part for part in worth)  # type: ignore[return-value]
-
-    def save(self, job: Job, name: str, epoch: int, last: bool) -> None:
-        """A checkpoint, now and then and at the end."""
-        if job.folder is None or not (last or time.monotonic() - self.saved > SAVE_EVERY):
-            return
-        self.saved = time.monotonic()
-        average = None if self.average is None else self.average.state_dict()
-        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": average}
-        progress = {"epoch": epoch, "step": self.step, "seconds": self.seconds}
-        history = {"rows": self.rows, "best": self.best, "best_row": self.best_row}
-        job.checkpoint(name, epoch, parts | progress | history | {"random": _random_state()})
-
-    def resume(self, job: Job, name: str) -> int:
-        """Take up the newest whole checkpoint, where the job is to; the first epoch still to be run."""
-        state = job.last_checkpoint(name)
-        if state is None:
-            if job.resuming:
-                job.rewind(name, [])
-            return 1
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.step, self.seconds, self.rows = state["step"], state["seconds"], state["rows"]
-        self.best, self.best_row = state["best"], state["best_row"]
-        _set_random_state(state["random"])
-        job.rewind(name, self.rows)
-        return state["epoch"] + 1
