@@ -251,8 +251,8 @@ def test_every_recipe_takes_the_options_of_the_contract():
 def test_list_names_what_there_is():
     done = command("list", "--json")
     found = json.loads(done.stdout)
-    assert {"mnist1d", "spoken_digits"} <= set(found["recipes"]) & set(found["data_sets"])
-    assert set(found) == {"recipes", "banks", "models", "data_sets", "methods"}
+    assert {"mnist1d", "spoken_digits"} <= set(found["recipes"]) & set(found["datasets"])
+    assert set(found) == {"recipes", "banks", "models", "datasets", "methods"}
 
 
 def test_a_recipe_file_run_by_itself_is_the_recipe(tmp_path):

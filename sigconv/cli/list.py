@@ -19,14 +19,12 @@ def main(arguments: list[str]) -> int:
     if "--json" in arguments:
         console.answer(found)
     else:
-        console.show(
-            "\n".join(f"{kind.replace('_', ' '):<10} {', '.join(names)}" for kind, names in found.items() if names)
-        )
+        console.show("\n".join(f"{kind:<10} {', '.join(names)}" for kind, names in found.items() if names))
     return 0
 
 
 def there_is() -> dict[str, list[str]]:
     """Names by kind: a file each, found in its room."""
-    rooms = {"recipes": "recipes", "data_sets": "datasets", "models": "models", "methods": "methods"}
+    rooms = ("recipes", "datasets", "models", "methods")
     banks = [name for name, file in _discover.files("filters").items() if _discover.defines(file, "bank")]
-    return {kind: list(_discover.files(room)) for kind, room in rooms.items()} | {"banks": banks}
+    return {room: list(_discover.files(room)) for room in rooms} | {"banks": banks}

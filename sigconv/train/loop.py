@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sigconv import console, nd
 from sigconv.train import devices, metrics
 from sigconv.train.batches import Batches
-from sigconv.train.job import Job, figures
+from sigconv.train.job import Job
 from sigconv.train.prediction import predict
 from sigconv.train.state import State
 from sigconv.train.steps import SCHEDULES, running_mean, scale, steps_of
@@ -104,7 +104,7 @@ def fit(
                 state.keep_if_best(row, choosing=valid is not None)
                 job.record(row, epochs)
                 state.save(job, name, epoch, last=epoch == epochs)
-            shown(epoch, figures(state.rows[-1]) if state.rows else f"loss {mean:.3f}")
+            shown(epoch, f"loss {mean:.3f}")
 
     if state.best:
         model.load_state_dict(state.best)
