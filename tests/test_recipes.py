@@ -101,7 +101,7 @@ def test_spoken_digits_of_any_speakers(tmp_path, made_root, speaker):
     words = ["--data-root", str(made_root), "--epochs", "1", "--out", str(tmp_path)]
     record = run(digits.spoken_digits, words + (["--test-speaker", speaker] if speaker else []))
     assert record["test_size"] == (40 if speaker else 20)
-    assert {"accuracy", "accuracy_one_view", "parameters"} == set(record["metrics"])
+    assert {"accuracy", "accuracy_one_view", "accuracy_kernel_ridge", "parameters"} == set(record["metrics"])
     assert record["metrics"]["parameters"] == 246_706
     assert set(os.listdir(f"{record['run_folder']}/plots")) == {"loss.png", "confusion.png", "test_pictures.png"}
 
