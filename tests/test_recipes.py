@@ -193,7 +193,7 @@ def test_a_configuration_file_is_read_or_refused_by_name(tmp_path, text, message
 def test_a_refused_run_leaves_nothing_behind(tmp_path):
     with pytest.raises(console.UsageError, match="choose one"):
         run(lecture.mnist1d, ["--full", "--best", "--out", str(tmp_path / "runs")])
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_resume_takes_up_the_folder_and_refuses_another_configuration(tmp_path):

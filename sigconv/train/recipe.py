@@ -129,9 +129,8 @@ def _quoting() -> Any:
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    for parent in (folder.parent, folder.parent.parent):
-        with contextlib.suppress(OSError):
-            parent.rmdir()  # if this run made them, they are empty
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()  # the recipe's own folder, if no run is left in it
 
 
 def _report(recipe: Callable[..., Any], job: Job, record: dict[str, Any]) -> None:
