@@ -3,7 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 bin=.venv/bin
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # threads that wait do not spin: other work may share the cores
 
 install() { # install EXTRA: once, and again whenever pyproject.toml or constraints.txt change
     local stamp=.venv/.installed${1:+-$1}
