@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from sigconv import nd
 
 LAYOUTS = ("contiguous", "transposed", "strided", "expanded", "offset")
+
+
+def examples(number: int) -> settings:
+    """So many cases for a dear test; ten times as many under --thorough, as all tests have."""
+    return settings(max_examples=number * settings.default.max_examples // 100)
 
 
 @dataclass(frozen=True)

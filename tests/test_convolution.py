@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import LAYOUTS, Case, cases, definition, laid_out
+from strategies import LAYOUTS, Case, cases, definition, examples, laid_out
 from torch import nn
 from torch.nn import functional as F
 
@@ -68,7 +68,7 @@ def test_every_method_equals_the_definition(method, case, dtype):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=15)
+@examples(15)
 @given(case=cases(ndims=(5, 6)))
 def test_cv10_five_and_six_dimensions_are_nothing_special(method, case):
     check(case, torch.float64, method)
@@ -86,7 +86,7 @@ def test_equals_torch_where_torch_has_it(case):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25)
+@examples(25)
 @given(case=cases(ndims=(1, 4), most=2))
 def test_n15_first_and_second_derivatives(method, case):
     x, weight, bias = case.tensors()
@@ -98,7 +98,7 @@ def test_n15_first_and_second_derivatives(method, case):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=30)
+@examples(30)
 @given(case=cases(ndims=(1, 4)))
 def test_n17_meta_shapes_and_vmap_are_those_of_a_plain_call(method, case):
     x, weight, bias = case.tensors()
@@ -135,7 +135,7 @@ def test_n17_a_layer_exports_with_a_length_left_open():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=60)
+@examples(60)
 @given(case=cases(ndims=(1, 3)), bad=st.sampled_from([np.nan, np.inf, -np.inf]), where=st.integers(0, 10**6))
 def test_n2_the_mask_of_non_finite_outputs_is_the_definitions(method, case, bad, where):
     x, weight, bias = case.tensors(torch.float32)

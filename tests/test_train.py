@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 from torch import nn
 
 from sigconv.datasets._parts import Arrays
@@ -334,7 +335,7 @@ def test_a_checkpoint_holds_what_was_put_in(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c-1"]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.data())
 def test_r17_any_flipped_bit_is_noticed(tmp_path_factory, data):
     path = checkpoint.save(tmp_path_factory.mktemp("flip") / "c-1", STATE)
