@@ -23,18 +23,14 @@ PADDING_MODES = ("zeros", "constant", "replicate", "reflect", "symmetric", "circ
 
 # A border is a map from any position to the sample that stands there: i any integers, n samples a b c d.
 EXTEND: dict[str, Callable[[Tensor, int], Tensor]] = {
-    "replicate": lambda i, n: i.clamp(
-        0, n - 1
-    ),  #                                                   a a a|a b c d|d d d
-    "circular": lambda i, n: (
-        i % n
-    ),  #                                                                b c d|a b c d|a b c
-    "reflect": lambda i, n: (
-        _fold(i % (2 * n - 2), 2 * n - 2) if n > 1 else torch.zeros_like(i)
-    ),  #   d c b|a b c d|c b a
-    "symmetric": lambda i, n: _fold(
-        i % (2 * n), 2 * n - 1
-    ),  #                                       c b a|a b c d|d c b
+    # a a a|a b c d|d d d
+    "replicate": lambda i, n: i.clamp(0, n - 1),
+    # b c d|a b c d|a b c
+    "circular": lambda i, n: i % n,
+    # d c b|a b c d|c b a
+    "reflect": lambda i, n: _fold(i % (2 * n - 2), 2 * n - 2) if n > 1 else torch.zeros_like(i),
+    # c b a|a b c d|d c b
+    "symmetric": lambda i, n: _fold(i % (2 * n), 2 * n - 1),
 }
 
 
