@@ -1,6 +1,40 @@
-"""Convolution as functions (operations.py) and as layers (layers.py), one implementation for any number of axes."""
+"""Convolution as functions and as layers, one implementation for any number of axes."""
 
-from sigconv.convolution.layers import Conv, Conv1d, Conv2d, Conv3d
-from sigconv.convolution.operations import conv, plan
+from sigconv.convolution.layers import Conv, Conv1d, Conv2d, Conv3d, ConvTranspose
+from sigconv.convolution.masked import masked_conv
+from sigconv.convolution.matrices import is_circulant, is_toeplitz, to_conv, to_dense, toeplitz
+from sigconv.convolution.operations import conv, conv_max, plan
+from sigconv.convolution.patches import fold, unfold
+from sigconv.convolution.signals import convolve, correlate
+from sigconv.convolution.transposed import conv_transpose
+from sigconv.convolution.variants import DepthwiseConv, FactorizedConv, LocalConv, MaskedConv, SeparableConv
+from sigconv.methods import Factors, factorize
 
-__all__ = ["Conv", "Conv1d", "Conv2d", "Conv3d", "conv", "plan"]
+__all__ = [
+    "Conv",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose",
+    "DepthwiseConv",
+    "FactorizedConv",
+    "Factors",
+    "LocalConv",
+    "MaskedConv",
+    "SeparableConv",
+    "conv",
+    "conv_max",
+    "conv_transpose",
+    "convolve",
+    "correlate",
+    "factorize",
+    "fold",
+    "is_circulant",
+    "is_toeplitz",
+    "masked_conv",
+    "plan",
+    "to_conv",
+    "to_dense",
+    "toeplitz",
+    "unfold",
+]

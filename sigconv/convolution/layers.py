@@ -1,4 +1,4 @@
-"""Convolution layers: Conv is the implementation, its number of axes a fact about it."""
+"""Convolution layers: Conv is the implementation, its number of axes a fact about it; ConvTranspose its transpose."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sigconv import methods, nd
 from sigconv.convolution.operations import conv
+from sigconv.convolution.transposed import conv_transpose
 
 
 class Conv(nn.Module):
@@ -29,6 +30,7 @@ class Conv(nn.Module):
     """
 
     ndim: int | None = None
+    outwards = True  # output channels come first in the weight
     weight: nn.Parameter
     bias: nn.Parameter | None
 
@@ -57,9 +59,10 @@ class Conv(nn.Module):
         in_channels = nd.count(in_channels, "in_channels", least=0)
         out_channels = nd.count(out_channels, "out_channels", least=0)
         groups = nd.count(groups, "groups")
-        channels = f"in_channels={in_channels}, out_channels={out_channels}"
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"{channels} must be divisible by groups={groups}")
+            raise ValueError(
+                f"in_channels={in_channels}, out_channels={out_channels} must be divisible by groups={groups}"
+            )
         self.ndim, self.in_channels, self.out_channels = ndim, in_channels, out_channels
         self.kernel_size = nd.ntuple(kernel_size, ndim, "kernel_size")
         self.stride, self.dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
@@ -68,8 +71,8 @@ class Conv(nn.Module):
         self.method = nd.one_of(method, ["auto", *methods.METHODS], "method")
         nd.margins(padding, self.kernel_size, self.dilation)
         nd.border_modes(padding_mode, ndim)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        channels = (out_channels, in_channels // groups) if self.outwards else (in_channels, out_channels // groups)
+        self.weight = nn.Parameter(torch.empty((*channels, *self.kernel_size), device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(out_channels, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
@@ -138,3 +141,57 @@ class Conv3d(Conv):
     """Conv over three axes: volumes, video. Shapes (batch, channels, depth, height, width)."""
 
     ndim = 3
+
+
+class ConvTranspose(Conv):
+    """The transpose of Conv in any number of dimensions, with the order of torch.nn's ConvTranspose layers.
+
+    (batch, in_channels, *positions) -> (batch, out_channels, *space). Takes conv_transpose's options: every border,
+    words for padding, output_padding; layer(x, output_size=…) as in torch, one number per axis. state_dicts interchange
+    with torch.nn.ConvTranspose1d, 2d and 3d.
+
+    >>> ConvTranspose(3, 8, 4, stride=2, padding=1, ndim=2)(torch.zeros(1, 3, 16, 16)).shape
+    torch.Size([1, 8, 32, 32])
+    """
+
+    outwards = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: Any = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        ndim: int | None = None,
+        flip: bool = False,
+        method: str = "auto",
+    ) -> None:
+        shared = (stride, padding, dilation, groups, bias, padding_mode, device, dtype)
+        super().__init__(in_channels, out_channels, kernel_size, *shared, ndim=ndim, flip=flip, method=method)
+        self.output_padding = nd.ntuple(output_padding, self.ndim or 0, "output_padding", least=0)
+
+    def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
+        """conv_transpose(x, weight, bias) with this layer's options."""
+        return conv_transpose(
+            x,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            padding_mode=self.padding_mode,
+            dilation=self.dilation,
+            groups=self.groups,
+            output_padding=self.output_padding,
+            output_size=output_size,
+            flip=self.flip,
+            method=self.method,
+        )

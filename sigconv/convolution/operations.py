@@ -1,29 +1,21 @@
-"""conv, and plan, which says how conv would go about it. Options are read and checked here; methods/ does the sums."""
+"""conv; conv_max, which keeps each filter's best match; and plan, which says how conv would go about it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sigconv import methods, nd
-
-
-class _Call(NamedTuple):
-    """One convolution with every option resolved to a number per axis."""
-
-    stride: tuple[int, ...]
-    margins: nd.Margins
-    dilation: tuple[int, ...]
-    modes: tuple[str, ...]
-    problem: methods.Problem
+from sigconv.convolution import _options
+from sigconv.convolution._options import Weight
 
 
 @nd.numpy_too
 def conv(
     x: Tensor,
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor | None = None,
     *,
     stride: Any = 1,
@@ -35,11 +27,13 @@ def conv(
     strict: bool = False,
     flip: bool = False,
     method: str = "auto",
+    unknown: str = "mean",
+    memory: Any = None,
 ) -> Tensor:
     """Convolution layer of any number of axes: cross-correlation as in torch, true convolution with flip=True.
 
     x (batch, in_channels, *space), weight (out_channels, in_channels / groups, *kernel_size), bias (out_channels,)
-    -> (batch, out_channels, *positions). The weight says how many axes of space there are.
+    -> (batch, out_channels, *positions). The weight says how many axes of space there are; it may be sc.Factors.
 
     stride, dilation   whole numbers, one for all axes or one per axis
     padding            "valid" "same" "causal" "full" "half", a number, or per axis a word, a number or (before, after);
@@ -47,10 +41,16 @@ def conv(
     padding_mode       "zeros" "constant" (value) "replicate" "reflect" "symmetric" "circular": one, or one per axis
     strict             refuse a stride that does not divide exactly (PD6)
     method             "auto" or one of sigconv.methods: see plan
+    memory             what the call may allocate, 200_000_000 or "200 MB": it is done in parts where that is less
+    unknown            of tokens: what is no channel counts as the "mean" of all, or as "zero"
 
-    Floating and complex tensors or NumPy arrays; the answer has x's kind, dtype and device. float16 and bfloat16 are
-    summed in float32; float32 on CUDA follows torch.backends.cudnn.allow_tf32. Integers raise TypeError; shapes that do
-    not fit, unknown words and windows larger than the padded input raise ValueError with the sizes.
+    Floating and complex tensors or NumPy arrays, real and complex ones of a precision together; the answer has x's kind,
+    dtype (complex, if the weight is) and device. Integers of shape (batch, *space), without a channel axis, are tokens:
+    each stands for the channel of its number, and the answer has the weight's dtype. float16 and bfloat16 are summed in
+    float32; float32 on CUDA follows torch.backends.cudnn.allow_tf32. Every output is within eps·sqrt(K)·(Σ|x||w| + |b|)
+    of the exact sum of its K products (spectral methods asked for by name keep to a block's norm instead), and is NaN or
+    infinite only where its own window makes it so. Other integers raise TypeError; shapes that do not fit, unknown words
+    and windows larger than the padded input raise ValueError with the sizes.
 
     >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
     >>> conv(x, torch.tensor([[[1.0, 0.0, -1.0]]]), padding="same")
@@ -60,33 +60,47 @@ def conv(
 
     Requirements CV8-CV18, PD1-PD8, ST1, ST3, ST8 of the lectures.
     """
-    x, weight, bias = _autocast(x, weight, bias)
-    call = _resolve(x, weight, bias, stride, padding, padding_mode, dilation, groups, strict)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"value {value!r} is not a number")
-    if flip:
-        weight = weight.flip(tuple(range(2, weight.ndim)))
-    filled = tuple(((0, 0) if mode == "zeros" else both) for mode, both in zip(call.modes, call.margins, strict=True))
-    zeros = tuple((both if mode == "zeros" else (0, 0)) for mode, both in zip(call.modes, call.margins, strict=True))
-    if method == "auto":
-        method = methods.choose(call.problem)
-    nd.one_of(method, ["auto", *methods.METHODS], "method")
-    return methods.correlate(
-        nd.pad(x, filled, call.modes, value),
+    x, weight, bias = _options.autocast(x, weight, bias)
+    call = _options.resolve(
+        x,
         weight,
         bias,
-        stride=call.stride,
-        margins=zeros,
-        dilation=call.dilation,
-        groups=call.problem.groups,
-        method=method,
+        stride=stride,
+        padding=padding,
+        padding_mode=padding_mode,
+        dilation=dilation,
+        groups=groups,
+        value=value,
+        strict=strict,
     )
+    if method != "auto":
+        nd.one_of(method, ["auto", *methods.METHODS], "method")
+    weight = _options.turned(weight, flip)
+    if _options.is_tokens(x):
+        x, weight = _options.symbols(x, weight, unknown)
+    x = nd.pad(x, call.filled, call.modes, value)
+    return methods.correlate(x, weight, bias, **call.options, method=method, memory=_options.bytes_of(memory))
+
+
+@nd.numpy_too
+def conv_max(x: Tensor, weight: Weight, bias: Tensor | None = None, **options: Any) -> Tensor:
+    """The best match of every filter anywhere: conv, ReLU and the maximum over space.
+
+    (batch, in_channels, *space), or tokens (batch, *space), -> (batch, out_channels). Takes conv's options. The gradient
+    goes to the window that matched best; where none is above zero the answer is 0 and the gradient too.
+
+    >>> conv_max(torch.tensor([[0, 1, 2, 3, 0, 1]]), torch.eye(4)[None])
+    tensor([[4.]])
+
+    Source: Alipanahi et al. 2015 (DeepBind), the first layer.
+    """
+    return conv(x, weight, bias, **options).flatten(2).amax(2).relu()
 
 
 @nd.numpy_too
 def plan(
     x: Tensor,
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor | None = None,
     *,
     stride: Any = 1,
@@ -97,91 +111,48 @@ def plan(
     value: float = 0.0,
     strict: bool = False,
     flip: bool = False,
+    method: str = "auto",
+    unknown: str = "mean",
+    memory: Any = None,
 ) -> methods.Plan:
-    """What conv(…, method="auto") would choose for these shapes, what each method is predicted to cost, and why.
+    """What conv(…, method="auto") would choose for these shapes, what each method would cost and allocate, and why.
 
-    Takes conv's options; value and flip change nothing about it.
-
-    Values are never read: tensors on the meta device will do. Raises as conv does.
+    Takes conv's options; value, flip, method and unknown change nothing about it. Printed, it is a table of candidates:
+    predicted time, memory at the peak (the output included), or why a method is none. Values are never read: tensors on
+    the meta device will do, and are planned for as a CPU's. Compiled, exported or transformed calls look at no values
+    either, and take the direct sum. Raises as conv does.
 
     >>> plan(torch.empty(1, 1, 1000, device="meta"), torch.empty(1, 1, 5, device="meta")).method
     'direct'
+    >>> plan(torch.empty(1, 1, 10**6, device="meta"), torch.empty(1, 1, 4001, device="meta")).method
+    'overlap'
     """
-    return methods.plan(_resolve(x, weight, bias, stride, padding, padding_mode, dilation, groups, strict).problem)
-
-
-def _autocast(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Under autocast every method sees the lower precision, as torch's own layers would."""
-    kind = x.device.type
-    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-        return x, weight, bias
-    lower = torch.get_autocast_dtype(kind)
-    cast = [
-        t.to(lower) if t is not None and t.is_floating_point() and t.dtype != torch.float64 else t
-        for t in (x, weight, bias)
-    ]
-    return cast[0], cast[1], cast[2]  # type: ignore[return-value]
-
-
-def _resolve(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Any,
-    padding: Any,
-    padding_mode: Any,
-    dilation: Any,
-    groups: int,
-    strict: bool,
-) -> _Call:
-    """Every option as numbers, or one line that says what does not fit."""
-    groups = nd.count(groups, "groups")
-    _check(x, weight, bias, groups)
-    ndim = weight.ndim - 2
-    kernel_size = tuple(weight.shape[2:])
-    stride, dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
-    margins = nd.margins(padding, kernel_size, dilation)
-    size = tuple(n + before + after for n, (before, after) in zip(x.shape[2:], margins, strict=True))
-    problem = methods.Problem(
-        batch=x.shape[0],
-        in_channels=x.shape[1],
-        out_channels=weight.shape[0],
+    del flip, method
+    call = _options.resolve(
+        x,
+        weight,
+        bias,
+        stride=stride,
+        padding=padding,
+        padding_mode=padding_mode,
+        dilation=dilation,
         groups=groups,
-        size=size,
-        kernel_size=kernel_size,
-        output_size=nd.output_size(x.shape[2:], kernel_size, stride, dilation, margins, strict=strict),
-        dtype=x.dtype,
-        device=x.device.type,
+        value=value,
+        strict=strict,
     )
-    return _Call(stride, margins, dilation, nd.border_modes(padding_mode, ndim), problem)
+    kind, x = x.device.type, x.to("meta")
+    if _options.is_tokens(x):
+        nd.one_of(unknown, ["mean", "zero"], "unknown")
+    padded = nd.pad(x, call.filled, call.modes, value)
+    problem = methods.describe(padded, weight, call.options, kind, _kept(x, padded, weight))
+    return methods.plan(problem, guarded=kind in ("cpu", "meta"), memory=_options.bytes_of(memory))
 
 
-def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
-    _check_kinds(x, weight, bias)
-    if weight.ndim < 3 or x.ndim != weight.ndim:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}: expected (batch, in_channels, *space) and "
-            "(out_channels, in_channels / groups, *kernel_size) with as many axes of space, at least one"
-        )
-    if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
-        raise ValueError(
-            f"x with {x.shape[1]} channels does not fit weight {tuple(weight.shape)} in groups={groups}: expected "
-            f"{weight.shape[1]} channels a group, and out_channels ({weight.shape[0]}) divisible by groups"
-        )
-    if 0 in weight.shape[2:]:
-        raise ValueError(f"weight {tuple(weight.shape)} has an empty kernel: every axis of it needs at least one tap")
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ValueError(f"bias has shape {tuple(bias.shape)}: expected ({weight.shape[0]},), one per output channel")
-
-
-def _check_kinds(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"x is {x.dtype}: conv takes floating or complex values; convert it, for example by x.float()")
-    named = [("weight", weight)] if bias is None else [("weight", weight), ("bias", bias)]
-    for name, other in named:
-        if not isinstance(other, Tensor):
-            raise TypeError(f"{name} is a {type(other).__name__} and x a tensor: convert one to the other's kind")
-        if other.dtype != x.dtype:
-            raise TypeError(f"{name} is {other.dtype} and x is {x.dtype}: convert one to the other's dtype")
-        if other.device != x.device:
-            raise ValueError(f"{name} is on {other.device} and x on {x.device}: move one to the other")
+def _kept(x: Tensor, padded: Tensor, weight: Weight) -> int:
+    """Bytes made before any method starts: what a border was copied into, and numbers in another precision."""
+    copies = 2 * padded.numel() * padded.element_size() if padded.shape != x.shape else 0
+    if x.dtype in (torch.float16, torch.bfloat16):
+        copies += 4 * padded.numel()
+    if x.is_complex() or weight.dtype.is_complex:
+        copies += padded.numel() * padded.element_size()
+    return copies + (16 * padded.numel() if _options.is_tokens(x) else 0)

@@ -15,6 +15,7 @@ from sigconv import nd
 from sigconv.methods._problem import Problem
 
 EXACT = True
+LOCAL = True
 
 
 def correlate(
@@ -39,7 +40,16 @@ def correlate(
     return y if bias is None else y + nd.per_channel(bias, ndim)
 
 
-def cost(problem: Problem) -> float:
+def _written(problem: Problem) -> int:
+    """Values of all windows, written out."""
+    return problem.batch * math.prod(problem.output_size) * math.prod(problem.kernel_size) * problem.in_channels
+
+
+def cost(problem: Problem) -> dict[str, float]:
     """Every window is written out before it is multiplied."""
-    copies = problem.macs / max(problem.out_channels, 1) * problem.groups * problem.dtype.itemsize
-    return 60e-6 + problem.macs / 20e9 + 3 * copies / 2e9
+    return {"call": 1, "mac": problem.macs, "written": _written(problem)}
+
+
+def memory(problem: Problem) -> int:
+    """The windows, the padded input, and the product before and after it is turned."""
+    return problem.itemsize * (_written(problem) + problem.inputs + 3 * problem.outputs)

@@ -1,42 +1,17 @@
-"""The only file that counts dimensions: sizes, margins, borders and windows over any number of axes.
-
-Shapes are (batch, channels, *space). "axis 0" in a message is the first axis of space.
-A margin is what is added around an axis: one pair (before, after) per axis, in samples.
-"""
+"""Whole numbers per axis: options read and checked, margins from words, sizes from windows."""
 
 from __future__ import annotations
 
-import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 Margins = tuple[tuple[int, int], ...]
 
 PADDINGS = ("valid", "same", "causal", "full", "half")
-PADDING_MODES = ("zeros", "constant", "replicate", "reflect", "symmetric", "circular")
-
-# A border is a map from any position to the sample that stands there: i any integers, n samples a b c d.
-EXTEND: dict[str, Callable[[Tensor, int], Tensor]] = {
-    # a a a|a b c d|d d d
-    "replicate": lambda i, n: i.clamp(0, n - 1),
-    # b c d|a b c d|a b c
-    "circular": lambda i, n: i % n,
-    # d c b|a b c d|c b a
-    "reflect": lambda i, n: _fold(i % (2 * n - 2), 2 * n - 2) if n > 1 else torch.zeros_like(i),
-    # c b a|a b c d|d c b
-    "symmetric": lambda i, n: _fold(i % (2 * n), 2 * n - 1),
-}
-
-
-def _fold(i: Tensor, last: int) -> Tensor:
-    """Walk up and back down again: 0 1 2 … 2 1 0."""
-    return torch.minimum(i, last - i)
 
 
 def one_of(value: str, options: Sequence[str], name: str) -> str:
@@ -44,6 +19,20 @@ def one_of(value: str, options: Sequence[str], name: str) -> str:
     if value not in options:
         raise ValueError(f"{name} {value!r} is not one of {sorted(options)}")
     return value
+
+
+def count(value: Any, name: str, least: int = 1) -> int:
+    """One whole number, at least so much.
+
+    >>> count(2.5, "groups")
+    Traceback (most recent call last):
+    TypeError: groups 2.5 is not a whole number
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} {value!r} is not a whole number")
+    if operator.index(value) < least:
+        raise ValueError(f"{name} {value} must be at least {least}")
+    return operator.index(value)
 
 
 def ntuple(value: Any, ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
@@ -177,117 +166,6 @@ def output_size(
     return tuple(result)
 
 
-def border_modes(padding_mode: Any, ndim: int) -> tuple[str, ...]:
-    """One border for every axis, or one per axis, checked."""
-    if not isinstance(padding_mode, str | Sequence):
-        raise TypeError(f"padding_mode {padding_mode!r} is not one of {sorted(PADDING_MODES)}, nor one per axis")
-    modes = (padding_mode,) * ndim if isinstance(padding_mode, str) else tuple(padding_mode)
-    if len(modes) != ndim:
-        raise ValueError(f"padding_mode {padding_mode} has {len(modes)} entries for {ndim} spatial axes")
-    return tuple(one_of(mode, PADDING_MODES, "padding_mode") for mode in modes)
-
-
-def pad(x: Tensor, margins: Margins, padding_mode: Any = "zeros", value: float = 0.0) -> Tensor:
-    """Extend the last axes of x by their margins, of any width; each axis may have a border of its own.
-
-    zeros and constant (value) fill; the others are those of EXTEND. Where a corner lies beyond a filled and a zero
-    axis, zero wins. numpy.pad calls replicate edge and circular wrap; scipy.ndimage calls symmetric reflect.
-
-    >>> pad(torch.arange(3.0), ((2, 4),), "symmetric")
-    tensor([1., 0., 0., 1., 2., 2., 1., 0., 0.])
-    """
-    ndim = len(margins)
-    zeros = [0] * (2 * ndim)
-    for axis, (mode, (before, after)) in enumerate(zip(border_modes(padding_mode, ndim), margins, strict=True)):
-        if mode == "zeros":
-            zeros[2 * (ndim - 1 - axis) : 2 * (ndim - axis)] = before, after
-        elif before or after:
-            x = _extend(x, axis - ndim, before, after, mode, value)
-    return F.pad(x, zeros) if any(zeros) else x
-
-
-def _extend(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
-    if mode == "constant":
-        return F.pad(x, [0, 0] * (-dim - 1) + [before, after], value=value)
-    n = x.shape[dim]
-    if n == 0:
-        raise ValueError(f"padding_mode {mode!r} cannot extend an axis of 0 samples: use 'zeros'")
-    return x.index_select(dim, EXTEND[mode](torch.arange(-before, n + after, device=x.device), n))
-
-
-def windows(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
-    """Every position's window over the last axes: (…, *space) -> (…, *positions, *kernel_size), a view.
-
-    >>> windows(torch.arange(6.0), (3,), (1,), (2,))
-    tensor([[0., 2., 4.],
-            [1., 3., 5.]])
-    """
-    first = x.ndim - len(kernel_size)
-    rows = zip(spans(kernel_size, dilation), stride, dilation, strict=True)
-    for dim, (span, step, gap) in enumerate(rows, start=first):
-        x = x.unfold(dim, span, step)[..., ::gap]
-    return x
-
-
-def primitive(name: str, ndim: int) -> Callable[..., Tensor] | None:
-    """torch's own function for this many axes, "conv" -> F.conv2d, or None: it has them for one, two and three."""
-    return getattr(F, f"{name}{ndim}d", None)
-
-
-def count(value: Any, name: str, least: int = 1) -> int:
-    """One whole number, at least so much.
-
-    >>> count(2.5, "groups")
-    Traceback (most recent call last):
-    TypeError: groups 2.5 is not a whole number
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} {value!r} is not a whole number")
-    if operator.index(value) < least:
-        raise ValueError(f"{name} {value} must be at least {least}")
-    return operator.index(value)
-
-
 def symmetric(margins: Margins) -> list[int] | None:
     """The margins as torch's own functions take them, one number per axis, or None where the sides differ."""
     return [before for before, _ in margins] if all(before == after for before, after in margins) else None
-
-
-def per_channel(values: Tensor, ndim: int) -> Tensor:
-    """(channels,) -> (channels, 1, … 1): ready to meet (batch, channels, *space)."""
-    return values.reshape(-1, *[1] * ndim)
-
-
-def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of tensors that takes NumPy arrays as well: what kind the first argument is, the answer is too."""
-
-    @functools.wraps(function)
-    def either(x: Any, *args: Any, **options: Any) -> Any:
-        if isinstance(x, Tensor):
-            return function(x, *args, **options)
-        if not isinstance(x, np.ndarray):
-            raise TypeError(f"{function.__name__} takes a tensor or a NumPy array, not {type(x).__name__}")
-        args = tuple(_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
-        options = {name: _tensor(a) if isinstance(a, np.ndarray) else a for name, a in options.items()}
-        answer = function(_tensor(x), *args, **options)
-        return tuple(map(_array, answer)) if isinstance(answer, tuple) else _array(answer)
-
-    return either
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor of the array's values; copied where torch cannot share them (read-only, byte-swapped, reversed)."""
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if not array.flags.writeable or any(step < 0 or step % array.itemsize for step in array.strides):
-        array = array.copy()
-    try:
-        return torch.from_numpy(array)
-    except TypeError:
-        raise TypeError(
-            f"an array of {array.dtype} has no tensor: convert it, for example by astype('float64')"
-        ) from None
-
-
-def _array(tensor: Any) -> Any:
-    return tensor.detach().cpu().numpy() if isinstance(tensor, Tensor) else tensor

@@ -1,0 +1,189 @@
+"""conv's options, read and checked once: numbers per axis, or one line that says what does not fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sigconv import methods, nd
+
+Weight = Tensor | methods.Factors
+
+
+class Call(NamedTuple):
+    """One convolution with every option resolved to a number per axis."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    modes: tuple[str, ...]
+    filled: nd.Margins  # what is padded before the method: borders other than zeros
+    zeros: nd.Margins  # what the method adds itself
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As the methods take them."""
+        return {"stride": self.stride, "margins": self.zeros, "dilation": self.dilation, "groups": self.groups}
+
+
+def resolve(
+    x: Tensor,
+    weight: Weight,
+    bias: Tensor | None,
+    *,
+    stride: Any,
+    padding: Any,
+    padding_mode: Any,
+    dilation: Any,
+    groups: int,
+    value: float,
+    strict: bool,
+) -> Call:
+    """Every option as numbers, or one line that says what does not fit."""
+    groups = nd.count(groups, "groups")
+    check(x, weight, bias, groups)
+    number(value, "value")
+    ndim = weight.ndim - 2
+    kernel_size = tuple(weight.shape[2:])
+    stride, dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
+    margins, modes = nd.margins(padding, kernel_size, dilation), nd.border_modes(padding_mode, ndim)
+    size = x.shape[-ndim:]
+    positions = nd.output_size(size, kernel_size, stride, dilation, margins, strict=strict)
+    _check_reach(x.shape[0], size, margins, weight.shape[0], positions)
+    filled = tuple(((0, 0) if mode == "zeros" else both) for mode, both in zip(modes, margins, strict=True))
+    zeros = tuple((both if mode == "zeros" else (0, 0)) for mode, both in zip(modes, margins, strict=True))
+    if is_tokens(x) and "constant" in modes:
+        raise ValueError(
+            "padding_mode 'constant' has no meaning for tokens: use 'zeros', or a border that repeats them"
+        )
+    return Call(stride, dilation, groups, modes, filled, zeros)
+
+
+def _check_reach(batch: int, size: Any, margins: nd.Margins, channels: int, positions: tuple[int, ...]) -> None:
+    """Refuse what no memory could hold, before anything is asked for."""
+    padded = [n + b + a for n, (b, a) in zip(size, margins, strict=True)]
+    if torch.compiler.is_compiling():
+        return
+    for what, shape in (("padded input", padded), ("output", (batch, channels, *positions))):
+        if math.prod(shape) >= 2**47:
+            raise ValueError(
+                f"the {what} {tuple(shape)} would have {math.prod(shape):.1e} values: check padding and size"
+            )
+
+
+def number(value: Any, name: str) -> float:
+    """A plain number, or an error that names it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} {value!r} is not a number")
+    return value
+
+
+def is_tokens(x: Tensor) -> bool:
+    """Whether x holds integers."""
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+
+def check(x: Tensor, weight: Weight, bias: Tensor | None, groups: int) -> None:
+    """Kinds and shapes that fit each other."""
+    tokens = is_tokens(x) and isinstance(weight, Tensor | methods.Factors) and x.ndim == weight.ndim - 1 >= 2
+    _check_kinds(x, weight, bias, tokens)
+    if weight.ndim < 3 or x.ndim != weight.ndim - tokens:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}: expected (batch, in_channels, *space) and "
+            "(out_channels, in_channels / groups, *kernel_size) with as many axes of space, at least one"
+        )
+    channels = weight.shape[1] * groups if tokens else x.shape[1]
+    if tokens and groups > 1:
+        raise ValueError(f"groups={groups} has no meaning for tokens: all their symbols are one group")
+    if channels != weight.shape[1] * groups or weight.shape[0] % groups:
+        raise ValueError(
+            f"x with {channels} channels does not fit weight {tuple(weight.shape)} in groups={groups}: expected "
+            f"{weight.shape[1]} channels a group, and out_channels ({weight.shape[0]}) divisible by groups"
+        )
+    if 0 in weight.shape[2:]:
+        raise ValueError(f"weight {tuple(weight.shape)} has an empty kernel: every axis of it needs at least one tap")
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ValueError(f"bias has shape {tuple(bias.shape)}: expected ({weight.shape[0]},), one per output channel")
+
+
+def _check_kinds(x: Tensor, weight: Weight, bias: Tensor | None, tokens: bool) -> None:
+    if not (x.is_floating_point() or x.is_complex() or tokens):
+        raise TypeError(
+            f"x is {x.dtype}: conv takes floating or complex values, or integer tokens (batch, *space) without a "
+            "channel axis; convert it, for example by x.float()"
+        )
+    named: list[tuple[str, Any]] = [("weight", weight)] if bias is None else [("weight", weight), ("bias", bias)]
+    for name, other in named:
+        if not isinstance(other, Tensor | methods.Factors):
+            raise TypeError(f"{name} is a {type(other).__name__} and x a tensor: convert one to the other's kind")
+        if tokens and not (other.dtype.is_floating_point or other.dtype.is_complex):
+            raise TypeError(f"{name} is {other.dtype}: tokens take a weight of floating or complex values")
+        if not tokens and _precision(other.dtype) != _precision(x.dtype):
+            raise TypeError(f"{name} is {other.dtype} and x is {x.dtype}: convert one to the other's dtype")
+        if other.device != x.device:
+            raise ValueError(f"{name} is on {other.device} and x on {x.device}: move one to the other")
+    if bias is not None and tokens and bias.dtype != weight.dtype:
+        raise TypeError(f"bias is {bias.dtype} and weight is {weight.dtype}: convert one to the other's dtype")
+
+
+def _precision(dtype: torch.dtype) -> torch.dtype:
+    """Of the numbers a dtype is made of: complex values meet real ones of the same precision."""
+    return dtype.to_real() if dtype.is_complex else dtype
+
+
+def autocast(x: Tensor, weight: Weight, bias: Tensor | None) -> tuple[Tensor, Any, Tensor | None]:
+    """Under autocast every method sees the lower precision, as torch's own layers would."""
+    kind = x.device.type
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        return x, weight, bias
+    lower = torch.get_autocast_dtype(kind)
+    cast: list[Any] = [
+        t.to(lower) if t is not None and t.dtype.is_floating_point and t.dtype != torch.float64 else t
+        for t in (x, weight, bias)
+    ]
+    return cast[0], cast[1], cast[2]
+
+
+def turned(weight: Weight, flip: bool) -> Weight:
+    """The kernel turned over in space, where true convolution is asked for."""
+    if not flip:
+        return weight
+    return weight.flipped() if isinstance(weight, methods.Factors) else weight.flip(tuple(range(2, weight.ndim)))
+
+
+def symbols(x: Tensor, weight: Weight, unknown: str) -> tuple[Tensor, Tensor]:
+    """Tokens with every unknown one made the symbol after the last, and a weight that has a row for it."""
+    dense = weight.dense() if isinstance(weight, methods.Factors) else weight
+    nd.one_of(unknown, ["mean", "zero"], "unknown")
+    row = dense.mean(1, keepdim=True) if unknown == "mean" else torch.zeros_like(dense[:, :1])
+    known = dense.shape[1]
+    x = x.long()
+    return torch.where((x >= 0) & (x < known), x, known), torch.cat([dense, row], 1)
+
+
+def bytes_of(memory: Any) -> int | None:
+    """Bytes: a whole number, or a number with its unit.
+
+    >>> [bytes_of(m) for m in (None, 1024, "200 MB", "1.5GiB")]
+    [None, 1024, 200000000, 1610612736]
+    """
+    if memory is None:
+        return None
+    if isinstance(memory, int | np.integer) and not isinstance(memory, bool):
+        size = float(memory)
+    else:
+        units = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+        text = str(memory).strip().upper()
+        digits = text.rstrip("KMGIB ")
+        unit = text[len(digits) :].strip()
+        try:
+            size = float(digits) * units[unit]
+        except (KeyError, ValueError):
+            raise ValueError(f"memory {memory!r} is not a number of bytes, such as 2000000 or '2 GB'") from None
+    if not 1 <= size < 2**63:
+        raise ValueError(f"memory {memory!r} must be at least one byte")
+    return int(size)

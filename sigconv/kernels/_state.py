@@ -1,0 +1,39 @@
+"""What may be done with a tensor just now: whether its values may be read, whether an op of ours may see it."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
+
+
+def transformed(*tensors: Tensor | None) -> bool:
+    """Whether a functorch transform or forward mode is at work: the jvp of a custom op would silently be zero."""
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            return True
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
+            return True
+    return False
+
+
+def readable(*tensors: Tensor | None) -> bool:
+    """Whether values may be looked at: not under compile, export, transforms or CUDA graph capture, nor on meta."""
+    if torch.compiler.is_compiling() or transformed(*tensors):
+        return False
+    present = [tensor for tensor in tensors if tensor is not None]
+    if any(tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in present):
+        return False
+    return not (any(tensor.is_cuda for tensor in present) and torch.cuda.is_current_stream_capturing())
+
+
+@cache
+def numba_at_hand() -> bool:
+    """Whether numba is installed; it is imported when a kernel is first run, not here."""
+    return importlib.util.find_spec("numba") is not None

@@ -1,0 +1,167 @@
+"""One convolution by the method named, or by the planner's: what all methods share is done here, once.
+
+Complex numbers become real ones, half precision is summed in float32, tokens become channels where a method has no
+tokens; parts keep to the memory allowed; and what a method spreads beyond its windows is mended (N1, N2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sigconv import nd
+from sigconv.kernels._state import readable
+from sigconv.methods._backward import Guarded
+from sigconv.methods._factors import Factors
+from sigconv.methods._guard import Guard
+from sigconv.methods._plan import METHODS, plan
+from sigconv.methods._problem import Problem
+from sigconv.methods._regions import section, slabs
+
+HALVES = (torch.float16, torch.bfloat16)
+Options = dict[str, Any]  # stride, margins, dilation, groups
+
+
+def correlate(
+    x: Tensor,
+    weight: Tensor | Factors,
+    bias: Tensor | None,
+    *,
+    stride: tuple[int, ...],
+    margins: nd.Margins,
+    dilation: tuple[int, ...],
+    groups: int,
+    method: str = "auto",
+    memory: int | None = None,
+) -> Tensor:
+    """Cross-correlation with margins of zeros; memory is what the call may allocate beyond its input, in bytes."""
+    options = {"stride": stride, "margins": margins, "dilation": dilation, "groups": groups}
+    if x.is_complex() or weight.dtype.is_complex:
+        return _complex(x, weight.dense() if isinstance(weight, Factors) else weight, bias, options, method, memory)
+    dtype = weight.dtype
+    if dtype in HALVES and not (x.device.type == "cuda" and method in ("auto", "direct")):
+        x = x.float() if x.is_floating_point() else x
+        weight, bias = weight.to(torch.float32), None if bias is None else bias.float()
+    return _real(x, weight, bias, options, method, memory).to(dtype)
+
+
+def describe(x: Tensor, weight: Tensor | Factors, options: Options, device: str = "", kept: int = 0) -> Problem:
+    """The problem as the planner sees it: a complex number is two real ones; kept bytes are there before it starts."""
+    tokens = not (x.is_floating_point() or x.is_complex())
+    dtype = weight.dtype.to_real()
+    return Problem(
+        batch=x.shape[0] * (2 if x.is_complex() else 1),
+        in_channels=weight.shape[1] if tokens else x.shape[1],
+        out_channels=weight.shape[0] * (2 if weight.dtype.is_complex else 1),
+        size=tuple(x.shape[1 if tokens else 2 :]),
+        kernel_size=tuple(weight.shape[2:]),
+        dtype=torch.float32 if dtype in HALVES else dtype,
+        device=device or x.device.type,
+        kept=kept,
+        rank=weight.rank if isinstance(weight, Factors) else 0,
+        tokens=tokens,
+        **options,
+    )
+
+
+def _real(
+    x: Tensor, weight: Tensor | Factors, bias: Tensor | None, options: Options, method: str, memory: int | None
+) -> Tensor:
+    auto = method == "auto"
+    tokens = not x.is_floating_point()
+    live = readable(x, bias, *((weight,) if isinstance(weight, Tensor) else (weight.out, *weight.taps)))
+    parts = 1
+    if 0 in x.shape or 0 in weight.shape:
+        method = "windows"  # torch's own convolution answers an empty input with a wrong shape (N13)
+    elif auto and not live:
+        method = "lookup" if tokens else "separable" if isinstance(weight, Factors) else "direct"
+    elif auto or memory is not None:
+        chosen = plan(describe(x, weight, options), live, memory)
+        if auto:
+            method, parts = chosen.method, chosen.parts
+        else:
+            needs = METHODS[method].memory(describe(x, weight, options))
+            parts = -(-needs // max(memory or needs, 1))
+    if isinstance(weight, Factors) and method != "separable":
+        weight = weight.dense()
+    if method == "separable" and not isinstance(weight, Factors):
+        raise ValueError("method 'separable' takes a weight given as factors: sc.factorize(weight, tol) makes them")
+    if method == "lookup" and not tokens:
+        raise ValueError(f"method 'lookup' takes tokens, integers of shape (batch, *space), not {x.dtype}")
+    if tokens and method != "lookup":
+        x = torch.nn.functional.one_hot(x.long(), weight.shape[1]).movedim(-1, 1).to(weight.dtype)
+    if parts > 1:
+        return _in_parts(x, weight, bias, options, method, parts, auto)
+    return _whole(x, weight, bias, options, method, auto and live)
+
+
+def _whole(x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, exact: bool) -> Tensor:
+    """One call of one method, mended where it must be."""
+    chosen = METHODS[method]
+    if not chosen.EXACT and readable(x, weight, bias):
+        wants = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+        run = lambda x, weight: _mended(x, weight, options, method, exact)
+        y = Guarded.apply(x, weight, run, options, correlate) if exact and wants else run(x, weight)
+        return y if bias is None else y + nd.per_channel(bias, len(options["stride"]))
+    y = chosen.correlate(x, weight, bias, **options)
+    if not chosen.LOCAL and readable(x, y) and not torch.isfinite(y).all():
+        y = METHODS["direct"].correlate(x, weight, bias, **options)
+    return y
+
+
+def _mended(x: Tensor, weight: Tensor, options: Options, method: str, exact: bool) -> Tensor:
+    """By spectra, and directly where the guard does not trust them."""
+    direct = METHODS["direct"].correlate
+    stride, span = options["stride"], nd.spans(weight.shape[2:], options["dilation"])
+    guard = Guard(x, weight, options["groups"], options["dilation"], exact)
+    y = METHODS[method].correlate(x, weight, None, **options, multiple=guard.cell[0], watch=guard.watch)
+    dense = [n + b + a - s + 1 for n, (b, a), s in zip(x.shape[2:], options["margins"], span, strict=True)]
+    regions = guard.untrusted(dense)
+    if regions is None:
+        return direct(x, weight, None, **options)
+    for region in regions:
+        kept = tuple((-(-first // s), -(-last // s)) for (first, last), s in zip(region, stride, strict=True))
+        if all(last > first for first, last in kept):
+            seen, margins = section(x, kept, span, stride, options["margins"])
+            place = (..., *(slice(first, last) for first, last in kept))
+            y[place] = direct(seen, weight, None, **(options | {"margins": margins}))
+    return y
+
+
+def _in_parts(
+    x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, parts: int, auto: bool
+) -> Tensor:
+    """A batch row at a time, and each in slabs along its longest axis, so that less is allocated at once."""
+    span, tokens = nd.spans(weight.shape[2:], options["dilation"]), method == "lookup"
+    size = nd.output_size(
+        x.shape[1 if tokens else 2 :], weight.shape[2:], options["stride"], options["dilation"], options["margins"]
+    )
+    y = torch.empty(x.shape[0], weight.shape[0], *size, dtype=weight.dtype, device=x.device)
+    for row in range(x.shape[0]):
+        for region in slabs(size, -(-parts // x.shape[0])):
+            seen, margins = section(x[row : row + 1], region, span, options["stride"], options["margins"])
+            part = _whole(seen, weight, bias, options | {"margins": margins}, method, auto)
+            y[(slice(row, row + 1), slice(None), *(slice(first, last) for first, last in region))] = part
+    return y
+
+
+def _complex(
+    x: Tensor, weight: Tensor, bias: Tensor | None, options: Options, method: str, memory: int | None
+) -> Tensor:
+    """Real and imaginary parts as batch rows and as filters of one real convolution; nothing is conjugated (N22)."""
+    batch, groups = x.shape[0], options["groups"]
+    rows = torch.cat([x.real, x.imag]) if x.is_complex() else x
+    filters = weight
+    if weight.is_complex():
+        filters = torch.cat([part.unflatten(0, (groups, -1)) for part in (weight.real, weight.imag)], 1).flatten(0, 1)
+    y = correlate(rows, filters.to(rows.dtype), None, **options, method=method, memory=memory)
+    if weight.is_complex():
+        real, imaginary = (part.flatten(1, 2) for part in y.unflatten(1, (groups, 2, -1)).unbind(2))
+        if x.is_complex():
+            real, imaginary = real[:batch] - imaginary[batch:], imaginary[:batch] + real[batch:]
+    else:
+        real, imaginary = y[:batch], y[batch:]
+    whole = torch.complex(real, imaginary)
+    return whole if bias is None else whole + nd.per_channel(bias, len(options["stride"]))

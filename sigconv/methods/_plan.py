@@ -1,0 +1,61 @@
+"""The planner: which method, at what predicted cost, in how many parts, and why. It never sees a value."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from sigconv.methods import _prices
+from sigconv.methods._problem import Candidate, Plan, Problem
+
+METHODS: Mapping[str, ModuleType] = {
+    found.name: importlib.import_module(f"sigconv.methods.{found.name}")
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)])
+    if not found.name.startswith("_")
+}
+
+PLAIN = ("direct", "separable", "lookup")  # what auto takes without a look at values or prices, the last that fits
+
+
+@functools.lru_cache(maxsize=4096)
+def plan(problem: Problem, guarded: bool, memory: int | None = None) -> Plan:
+    """The cheapest method by prediction of those that keep the direct error gate.
+
+    guarded: values may be looked at, so spectra are candidates too; their outputs are checked against the gate.
+    memory: bytes allowed beyond the input; a dearer method that fits is preferred to doing the call in parts.
+    """
+    rows = tuple(_candidate(name, problem, guarded) for name in METHODS)
+    fair = [row for row in rows if not row.refused]
+    small = [row for row in fair if memory is None or row.memory <= memory]
+    best = min(small or fair, key=lambda row: row.seconds)
+    parts = 1 if memory is None or small else -(-best.memory // max(memory, 1))
+    why = "the cheapest by prediction of those that keep the error gate"
+    if not METHODS[best.method].EXACT:
+        why += "; outputs its error might reach are summed directly (value guard)"
+    if memory is not None and best is not min(fair, key=lambda row: row.seconds):
+        why += "; the cheapest of all needs more memory than allowed"
+    return Plan(best.method, rows, why, parts, _prices.table()[1])
+
+
+def _candidate(name: str, problem: Problem, guarded: bool) -> Candidate:
+    method = METHODS[name]
+    refused = method.refused(problem) if hasattr(method, "refused") else ""
+    if name == "windows":
+        refused = "the definition: every window is written out"
+    elif not (method.EXACT or refused):
+        refused = _no_spectra(problem, guarded)
+    price = _prices.seconds(name, method.cost(problem), problem.dtype, problem.device) if not refused else 0.0
+    return Candidate(name, price, problem.kept + method.memory(problem) if not refused else 0, refused)
+
+
+def _no_spectra(problem: Problem, guarded: bool) -> str:
+    """Why spectra are not to be trusted here, if so."""
+    if problem.device == "cuda" or not guarded:
+        return "needs a look at values, which this call does not allow"
+    if max(problem.dilation) > 1:
+        return "the value guard does not bound dilated kernels"
+    return ""

@@ -1,0 +1,46 @@
+"""Functions of tensors that take NumPy arrays as well."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors that takes NumPy arrays as well: what kind the first argument is, the answer is too."""
+
+    @functools.wraps(function)
+    def either(x: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(x, Tensor):
+            return function(x, *args, **options)
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"{function.__name__} takes a tensor or a NumPy array, not {type(x).__name__}")
+        args = tuple(_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
+        options = {name: _tensor(a) if isinstance(a, np.ndarray) else a for name, a in options.items()}
+        answer = function(_tensor(x), *args, **options)
+        return tuple(map(_array, answer)) if isinstance(answer, tuple) else _array(answer)
+
+    return either
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """A tensor of the array's values; copied where torch cannot share them (read-only, byte-swapped, reversed)."""
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if not array.flags.writeable or any(step < 0 or step % array.itemsize for step in array.strides):
+        array = array.copy()
+    try:
+        return torch.from_numpy(array)
+    except TypeError:
+        raise TypeError(
+            f"an array of {array.dtype} has no tensor: convert it, for example by astype('float64')"
+        ) from None
+
+
+def _array(tensor: Any) -> Any:
+    return tensor.detach().cpu().numpy() if isinstance(tensor, Tensor) else tensor

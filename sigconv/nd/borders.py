@@ -1,0 +1,94 @@
+"""What lies beyond the ends of an axis: the six borders, of any width, and the adjoint of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sigconv.nd.sizes import Margins, one_of
+
+PADDING_MODES = ("zeros", "constant", "replicate", "reflect", "symmetric", "circular")
+
+# A border is a map from any position to the sample that stands there: i any integers, n samples a b c d.
+EXTEND: dict[str, Callable[[Tensor, int], Tensor]] = {
+    # a a a|a b c d|d d d
+    "replicate": lambda i, n: i.clamp(0, n - 1),
+    # b c d|a b c d|a b c
+    "circular": lambda i, n: i % n,
+    # d c b|a b c d|c b a
+    "reflect": lambda i, n: _fold(i % (2 * n - 2), 2 * n - 2) if n > 1 else torch.zeros_like(i),
+    # c b a|a b c d|d c b
+    "symmetric": lambda i, n: _fold(i % (2 * n), 2 * n - 1),
+}
+
+
+def _fold(i: Tensor, last: int) -> Tensor:
+    """Walk up and back down again: 0 1 2 … 2 1 0."""
+    return torch.minimum(i, last - i)
+
+
+def border_modes(padding_mode: Any, ndim: int) -> tuple[str, ...]:
+    """One border for every axis, or one per axis, checked."""
+    if not isinstance(padding_mode, str | Sequence):
+        raise TypeError(f"padding_mode {padding_mode!r} is not one of {sorted(PADDING_MODES)}, nor one per axis")
+    modes = (padding_mode,) * ndim if isinstance(padding_mode, str) else tuple(padding_mode)
+    if len(modes) != ndim:
+        raise ValueError(f"padding_mode {padding_mode} has {len(modes)} entries for {ndim} spatial axes")
+    return tuple(one_of(mode, PADDING_MODES, "padding_mode") for mode in modes)
+
+
+def pad(x: Tensor, margins: Margins, padding_mode: Any = "zeros", value: float = 0.0) -> Tensor:
+    """Extend the last axes of x by their margins, of any width; each axis may have a border of its own.
+
+    zeros and constant (value) fill; the others are those of EXTEND. Where a corner lies beyond a filled and a zero
+    axis, zero wins. numpy.pad calls replicate edge and circular wrap; scipy.ndimage calls symmetric reflect.
+
+    >>> pad(torch.arange(3.0), ((2, 4),), "symmetric")
+    tensor([1., 0., 0., 1., 2., 2., 1., 0., 0.])
+    """
+    ndim = len(margins)
+    zeros = [0] * (2 * ndim)
+    for axis, (mode, (before, after)) in enumerate(zip(border_modes(padding_mode, ndim), margins, strict=True)):
+        if mode == "zeros":
+            zeros[2 * (ndim - 1 - axis) : 2 * (ndim - axis)] = before, after
+        elif before or after:
+            x = _extend(x, axis - ndim, before, after, mode, value)
+    return F.pad(x, zeros) if any(zeros) else x
+
+
+def unpad(y: Tensor, margins: Margins, padding_mode: Any = "zeros") -> Tensor:
+    """The adjoint of pad: what was extended is folded back and added to the samples it was copied from.
+
+    <pad(x), y> = <x, unpad(y)> for every border; zeros and a constant were copied from nowhere, and are dropped.
+
+    >>> unpad(torch.ones(6), ((1, 2),), "replicate")
+    tensor([2., 1., 3.])
+    """
+    ndim = len(margins)
+    modes = border_modes(padding_mode, ndim)
+    for axis, (mode, (before, after)) in enumerate(zip(modes, margins, strict=True)):
+        dim = axis - ndim
+        n = y.shape[dim] - before - after
+        if not (before or after):
+            continue
+        if mode in EXTEND:
+            back = EXTEND[mode](torch.arange(-before, n + after, device=y.device), n)
+            size = list(y.shape)
+            size[dim] = n
+            y = y.new_zeros(size).index_add(dim, back, y)
+        else:
+            y = y.narrow(dim, before, n)
+    return y
+
+
+def _extend(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
+    if mode == "constant":
+        return F.pad(x, [0, 0] * (-dim - 1) + [before, after], value=value)
+    n = x.shape[dim]
+    if n == 0:
+        raise ValueError(f"padding_mode {mode!r} cannot extend an axis of 0 samples: use 'zeros'")
+    return x.index_select(dim, EXTEND[mode](torch.arange(-before, n + after, device=x.device), n))
