@@ -1,8 +1,12 @@
-"""Sampled convolutions: the one set of Hypothesis strategies every test of convolution and pooling draws from."""
+"""Sampled convolutions: the one set of Hypothesis strategies every test of convolution and pooling draws from.
+
+A Case is shapes and options; laid before a method by `inputs`, which knows that lookup takes tokens and separable
+factors; checked against `definition`, loops over outputs in float64, within `allowed`, the error promised.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,8 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from sigconv import nd
+import sigconv as sc
+from sigconv import methods, nd
 
 LAYOUTS = ("contiguous", "transposed", "strided", "expanded", "offset")
 
@@ -55,6 +60,71 @@ class Case:
         weight = torch.randn(outside, self.channels[0], *self.kernel_size, generator=generator, dtype=torch.float64)
         bias = torch.randn(outside, generator=generator, dtype=torch.float64)
         return laid_out(x.to(dtype), self.layout), weight.to(dtype), bias.to(dtype) if self.bias else None
+
+
+def inputs(case: Case, method: str, dtype: torch.dtype) -> tuple[Any, Any, Any, torch.Tensor, torch.Tensor, Case]:
+    """x, weight and bias as a method takes them; x and weight as the definition does; the case they make."""
+    if dtype.is_complex:
+        x, weight, bias = (None if t is None else torch.complex(t, 2 * t.flip(-1)) for t in case.tensors())
+        x = laid_out(x.to(dtype), case.layout)
+        weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+    else:
+        x, weight, bias = case.tensors(dtype)
+    if method == "separable" and not dtype.is_complex:
+        generator = torch.Generator().manual_seed(case.seed)
+        parts = [torch.randn(n, 2, generator=generator, dtype=torch.float64).to(dtype) for n in weight.shape]
+        factors = sc.Factors(parts[0], parts[1], tuple(parts[2:]))
+        return (
+            x,
+            factors,
+            bias,
+            x,
+            sc.Factors(*[f.double() for f in parts[:2]], tuple(f.double() for f in parts[2:])),
+            case,
+        )
+    if method == "lookup":
+        symbols = 3
+        case = replace(case, groups=1, channels=(symbols, case.channels[1]))
+        _, weight, bias = case.tensors(torch.float64)
+        weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+        tokens = torch.randint(0, symbols, (case.batch, *case.size), generator=torch.Generator().manual_seed(case.seed))
+        seen = torch.nn.functional.one_hot(tokens, symbols).movedim(-1, 1).double()
+        return tokens.to(torch.uint8), weight, bias, seen, weight, case
+    return x, weight, bias, x, weight, case
+
+
+def taken(case: Case, method: str, dtype: torch.dtype) -> str:
+    """The method, or auto where it cannot be had for such a case."""
+    constant = "constant" in (case.padding_mode if isinstance(case.padding_mode, tuple) else (case.padding_mode,))
+    if (method == "lookup" and constant) or (method == "separable" and dtype.is_complex):
+        return "auto"
+    if method == "toeplitz" and case.ndim > 3:  # the matrix has as many entries as inputs times outputs
+        return "auto"
+    return method
+
+
+def allowed(case: Case, x: Any, weight: Any, bias: Any, dtype: torch.dtype, method: str) -> np.ndarray:
+    """The error promised of each output: DESIGN's promises, section 3 of the bounds."""
+    extra = 0.0
+    if isinstance(weight, sc.Factors):  # factors are held against the sum of their absolute values
+        extra = np.sqrt(weight.shape[1:].numel()) * (np.sqrt(weight.rank) - 1) + weight.ndim / 2
+        magnitudes = sc.Factors(weight.out.abs(), weight.into.abs(), tuple(t.abs() for t in weight.taps))
+        scale = definition(x.abs(), magnitudes.dense(), None if bias is None else bias.abs(), case, absolute=True)
+        weight = weight.dense()
+    else:
+        scale = definition(x, weight, bias, case, absolute=True)
+    tiny = np.finfo(np.float64).tiny
+    if dtype in (torch.float16, torch.bfloat16):
+        return 0.51 * torch.finfo(dtype).eps * scale + 2**-25
+    eps = torch.finfo(dtype).eps
+    if method != "auto" and not methods.METHODS[method].EXACT:
+        margins = nd.margins(case.padding, case.kernel_size, case.dilation)
+        padded = numpy_pad(np.asarray(x), margins, case.padding_mode)
+        factor = max(0.1 * np.log2(max(np.prod(padded.shape[2:]), 1)), 2.5)
+        norm = np.linalg.norm(padded.ravel()) * np.linalg.norm(np.asarray(weight).ravel())
+        return eps * (factor * norm + scale) * (2 if dtype.is_complex else 1) + tiny
+    terms = max(weight[0].numel(), 1)
+    return eps * (np.sqrt(terms) + dtype.is_complex + extra) * scale + tiny
 
 
 def laid_out(x: torch.Tensor, layout: str) -> torch.Tensor:
@@ -126,6 +196,10 @@ def numpy_pad(x: np.ndarray, margins: Any, padding_mode: Any, value: float = 0.0
 
 def definition(x: Any, weight: Any, bias: Any, case: Case, absolute: bool = False) -> np.ndarray:
     """The sum as loops over outputs, float64: the only oracle. absolute: Σ|x||w| + |b|, the gates' scale."""
+    weight = weight.dense() if isinstance(weight, sc.Factors) else weight
+    x, weight, bias = (
+        t.double() if isinstance(t, torch.Tensor) and t.is_floating_point() else t for t in (x, weight, bias)
+    )
     x, weight = (np.asarray(t, dtype=np.result_type(np.asarray(t), np.float64)) for t in (x, weight))
     if case.flip:
         weight = np.flip(weight, tuple(range(2, weight.ndim)))

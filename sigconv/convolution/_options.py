@@ -122,17 +122,12 @@ def _check_kinds(x: Tensor, weight: Weight, bias: Tensor | None, tokens: bool) -
             raise TypeError(f"{name} is a {type(other).__name__} and x a tensor: convert one to the other's kind")
         if tokens and not (other.dtype.is_floating_point or other.dtype.is_complex):
             raise TypeError(f"{name} is {other.dtype}: tokens take a weight of floating or complex values")
-        if not tokens and _precision(other.dtype) != _precision(x.dtype):
+        if not tokens and methods.precision(other.dtype) != methods.precision(x.dtype):
             raise TypeError(f"{name} is {other.dtype} and x is {x.dtype}: convert one to the other's dtype")
         if other.device != x.device:
             raise ValueError(f"{name} is on {other.device} and x on {x.device}: move one to the other")
     if bias is not None and tokens and bias.dtype != weight.dtype:
         raise TypeError(f"bias is {bias.dtype} and weight is {weight.dtype}: convert one to the other's dtype")
-
-
-def _precision(dtype: torch.dtype) -> torch.dtype:
-    """Of the numbers a dtype is made of: complex values meet real ones of the same precision."""
-    return dtype.to_real() if dtype.is_complex else dtype
 
 
 def autocast(x: Tensor, weight: Weight, bias: Tensor | None) -> tuple[Tensor, Any, Tensor | None]:

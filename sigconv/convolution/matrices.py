@@ -18,8 +18,8 @@ def toeplitz(h: Tensor, n: Any, mode: str = "full", *, padding_mode: Any = "zero
 
     h (*kernel_size) of floats or complex values, n the size of f, a number or one per axis -> (rows, samples) of h's
     kind and device: n + m - 1 rows for "full" (MX1), n for "same", n - m + 1 for "valid". Diagonals are constant, in
-    blocks of blocks beyond one axis (MX2, MX5); m·n entries are not zero where m is small (MX3); it is circulant exactly
-    where the border is circular and the mode "same" (MX4). stride keeps every stride-th row of each axis.
+    blocks of blocks beyond one axis (MX2, MX5); m·n entries are not zero where m is small (MX3); it is circulant
+    exactly where the border is circular and the mode "same" (MX4). stride keeps every stride-th row of each axis.
 
     >>> toeplitz(torch.tensor([1.0, 2.0]), 3)
     tensor([[1., 0., 0.],
@@ -46,7 +46,7 @@ def toeplitz(h: Tensor, n: Any, mode: str = "full", *, padding_mode: Any = "zero
 
 
 def is_toeplitz(matrix: Tensor, rows: Any = None, columns: Any = None) -> bool:
-    """Whether all diagonals of a matrix are constant; in blocks of blocks, given the sizes its rows and columns run over.
+    """Whether all diagonals of a matrix are constant, or those of blocks of blocks: rows and columns say their sizes.
 
     >>> is_toeplitz(toeplitz(torch.ones(2, 2), (3, 3)), rows=(4, 4), columns=(3, 3))
     True
@@ -64,7 +64,7 @@ def is_toeplitz(matrix: Tensor, rows: Any = None, columns: Any = None) -> bool:
 
 
 def is_circulant(matrix: Tensor, rows: Any = None, columns: Any = None) -> bool:
-    """Whether every row of a square matrix is the one above, moved on by one and around the end; or in blocks of blocks.
+    """Whether every row of a square matrix is the one above, moved on by one and around the end, or so in blocks.
 
     >>> h = torch.tensor([1.0, 2.0, 3.0])
     >>> is_circulant(toeplitz(h, 5, "same", padding_mode="circular")), is_circulant(toeplitz(h, 5, "same"))

@@ -44,13 +44,13 @@ def conv(
     memory             what the call may allocate, 200_000_000 or "200 MB": it is done in parts where that is less
     unknown            of tokens: what is no channel counts as the "mean" of all, or as "zero"
 
-    Floating and complex tensors or NumPy arrays, real and complex ones of a precision together; the answer has x's kind,
+    Floating and complex tensors or NumPy arrays, real and complex of a precision together; the answer has x's kind,
     dtype (complex, if the weight is) and device. Integers of shape (batch, *space), without a channel axis, are tokens:
-    each stands for the channel of its number, and the answer has the weight's dtype. float16 and bfloat16 are summed in
-    float32; float32 on CUDA follows torch.backends.cudnn.allow_tf32. Every output is within eps·sqrt(K)·(Σ|x||w| + |b|)
-    of the exact sum of its K products (spectral methods asked for by name keep to a block's norm instead), and is NaN or
-    infinite only where its own window makes it so. Other integers raise TypeError; shapes that do not fit, unknown words
-    and windows larger than the padded input raise ValueError with the sizes.
+    each stands for the channel of its number, and the answer has the weight's dtype. float16 and bfloat16 are summed
+    in float32; float32 on CUDA follows torch.backends.cudnn.allow_tf32. Every output is within eps·sqrt(K)·(Σ|x||w| +
+    |b|) of the exact sum of its K products (spectral methods asked for by name keep to a block's norm instead), and is
+    NaN or infinite only where its own window makes it so. Other integers raise TypeError; shapes that do not fit,
+    unknown words and windows larger than the padded input raise ValueError with the sizes.
 
     >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
     >>> conv(x, torch.tensor([[[1.0, 0.0, -1.0]]]), padding="same")
@@ -86,8 +86,8 @@ def conv(
 def conv_max(x: Tensor, weight: Weight, bias: Tensor | None = None, **options: Any) -> Tensor:
     """The best match of every filter anywhere: conv, ReLU and the maximum over space.
 
-    (batch, in_channels, *space), or tokens (batch, *space), -> (batch, out_channels). Takes conv's options. The gradient
-    goes to the window that matched best; where none is above zero the answer is 0 and the gradient too.
+    (batch, in_channels, *space), or tokens (batch, *space), -> (batch, out_channels). Takes conv's options. The
+    gradient goes to the window that matched best; where none is above zero the answer is 0 and the gradient too.
 
     >>> conv_max(torch.tensor([[0, 1, 2, 3, 0, 1]]), torch.eye(4)[None])
     tensor([[4.]])

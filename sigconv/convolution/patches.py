@@ -23,8 +23,8 @@ def unfold(
 ) -> Tensor:
     """Every window as a column: (batch, channels, *space) -> (batch, channels x taps, positions), as torch's, N-D.
 
-    Rows run over channels, then taps; columns over positions; last axes fastest. A convolution is the weight, flattened,
-    times these columns (MX7). Options as in conv; any dtype, x's device. ValueError where a window does not fit.
+    Rows run over channels, then taps; columns over positions; last axes fastest. A convolution is the weight,
+    flattened, times these columns (MX7). Options as in conv; any dtype, x's device. ValueError where none fits.
 
     >>> unfold(torch.tensor([[[1.0, 2.0, 3.0]]]), 2)
     tensor([[[1., 2.],
@@ -52,8 +52,8 @@ def fold(
     """The transpose of unfold: columns added back where they were read, (batch, channels x taps, positions) -> (batch,
     channels, *output_size).
 
-    output_size says how many axes of space there are: a tuple, one number per axis. What a border had copied outwards is
-    added to the samples it came from. fold(unfold(x)) is x times the number of windows over each sample (MX8).
+    output_size says how many axes of space there are: a tuple, one number per axis. What a border had copied outwards
+    is added to the samples it came from. fold(unfold(x)) is x times the number of windows over each sample (MX8).
     ValueError where rows or columns do not fit the sizes.
 
     >>> fold(torch.ones(1, 2, 2), (3,), 2)

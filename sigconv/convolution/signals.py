@@ -31,12 +31,12 @@ def convolve(
 
     mode           "full": every overlap, n + m - 1 samples; "same": its middle n, as SciPy centres it (the earlier
                    of two middles); "valid": whole overlaps only, of the smaller within the larger
-    padding_mode   what lies beyond the ends of x: "zeros", or any of conv's borders, one or one per axis ("valid" has none)
+    padding_mode   what lies beyond the ends of x: "zeros", or conv's other borders, one or one per axis
     method         "auto" or one of sigconv.methods, as in conv
 
-    Tensors or NumPy arrays of any real or complex kind; the answer has the kind of both together and x's device. Integers
-    and booleans give int64, exactly, or OverflowError where 64 bits are too few. ValueError for shapes that do not fit,
-    for empty arrays, and for "valid" where neither array is the larger along every axis.
+    Tensors or NumPy arrays of any real or complex kind; the answer has the kind of both together and x's device.
+    Integers and booleans give int64, exactly, or OverflowError where 64 bits are too few. ValueError for shapes that do
+    not fit, for empty arrays, and for "valid" where neither array is the larger along every axis.
 
     >>> convolve(torch.tensor([1, 2, 3]), torch.tensor([0, 1, 1]))
     tensor([0, 1, 3, 5, 3])
@@ -92,7 +92,7 @@ def _both(x: Tensor, h: Any, mode: str, axes: Any, padding_mode: Any, value: flo
     dtype = torch.promote_types(x.dtype, h.dtype)
     if not (dtype.is_floating_point or dtype.is_complex):
         return _whole_numbers(x, h, mode, axes, others, padding_mode, value, method, turn)
-    x, h = (t.to(dtype) if dtype.is_complex == t.is_complex() else t.to(dtype.to_real()) for t in (x, h))
+    x, h = (t.to(dtype) if dtype.is_complex == t.is_complex() else t.to(methods.precision(dtype)) for t in (x, h))
     return _correlated(x, h if turn else h.conj().resolve_conj(), mode, axes, others, padding_mode, value, method, turn)
 
 

@@ -71,7 +71,7 @@ def conv_transpose(
 def _spread_out(
     x: Tensor, weight: Any, padded: tuple, stride: tuple, dilation: tuple, groups: int, method: str
 ) -> Tensor:
-    """The transpose without margins: torch's own up to three axes where strided, else a convolution of the spread input."""
+    """Without margins: torch's own routine where strided, up to three axes; else a convolution of the spread input."""
     ndim = len(stride)
     primitive = nd.primitive("conv_transpose", ndim)
     wide = weight.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu"
@@ -114,8 +114,8 @@ def _check(x: Tensor, weight: Any, bias: Tensor | None, groups: int) -> None:
         raise TypeError(f"weight is a {type(weight).__name__}: conv_transpose takes a tensor (factors: .dense())")
     if weight.ndim < 3 or x.ndim != weight.ndim or x.shape[1] != weight.shape[0] or weight.shape[0] % groups:
         raise ValueError(
-            f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)} in groups={groups}: expected (batch, "
-            "in_channels, *positions) and (in_channels, out_channels / groups, *kernel_size), in_channels divisible by groups"
+            f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)} in groups={groups}: expected "
+            "(batch, in_channels, *positions) and (in_channels, out_channels / groups, *kernel_size), in whole groups"
         )
     like = torch.empty(0, weight.shape[1] * groups, *x.shape[2:], dtype=x.dtype, device=x.device)
     across = weight[:0].reshape(0, weight.shape[1], *weight.shape[2:]) if groups == 1 else weight[:0]

@@ -32,8 +32,8 @@ class DepthwiseConv(Conv):
 class SeparableConv(nn.Module):
     """Depthwise-separable convolution (ST9): a filter to each channel, then a 1x1 convolution across channels.
 
-    (batch, in_channels, *space) -> (batch, out_channels, *positions); Conv's options, which the depthwise half takes; the
-    bias stands at the end. Its weights are 1/out_channels + 1/taps of a dense layer's.
+    (batch, in_channels, *space) -> (batch, out_channels, *positions); Conv's options, which the depthwise half takes;
+    the bias stands at the end. Its weights are 1/out_channels + 1/taps of a dense layer's.
 
     >>> layer = SeparableConv(16, 32, 3, ndim=2, bias=False)
     >>> sum(p.numel() for p in layer.parameters()) / (16 * 32 * 9) == 1 / 32 + 1 / 9
@@ -65,9 +65,9 @@ class SeparableConv(nn.Module):
 class FactorizedConv(nn.Sequential):
     """One convolution as several over fewer axes (ST10): an axis at a time, or (2+1)-D and its like by `parts`.
 
-    (batch, in_channels, *space) -> (batch, out_channels, *positions). parts names the axes of each step, every axis once:
-    ((1, 2), (0,)) over (time, height, width) filters each frame, then time. mid_channels between steps (out_channels, if
-    None); stride, padding, padding_mode and dilation go to the step of their axis, the bias to the last step.
+    (batch, in_channels, *space) -> (batch, out_channels, *positions). parts names the axes of each step, each once:
+    ((1, 2), (0,)) over (time, height, width) filters each frame, then time. mid_channels between steps (out_channels,
+    if None); stride, padding, padding_mode and dilation go to the step of their axis, the bias to the last step.
 
     >>> FactorizedConv(3, 8, (3, 7, 7), parts=((1, 2), (0,)), padding="same")(torch.zeros(1, 3, 4, 9, 9)).shape
     torch.Size([1, 8, 4, 9, 9])

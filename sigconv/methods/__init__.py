@@ -10,7 +10,7 @@ A newcomer adds a file with these names; it is found, tested against the definit
 """
 
 from sigconv.methods._backward import input_gradient, weight_gradient
-from sigconv.methods._call import correlate, describe
+from sigconv.methods._call import correlate, describe, precision
 from sigconv.methods._factors import Factors, factorize
 from sigconv.methods._plan import METHODS, plan
 from sigconv.methods._prices import local, shipped, table
@@ -30,6 +30,7 @@ __all__ = [
     "local",
     "matrix",
     "plan",
+    "precision",
     "shipped",
     "table",
     "weight_gradient",

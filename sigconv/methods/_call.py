@@ -6,6 +6,7 @@ tokens; parts keep to the memory allowed; and what a method spreads beyond its w
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -20,7 +21,9 @@ from sigconv.methods._plan import METHODS, plan
 from sigconv.methods._problem import Problem
 from sigconv.methods._regions import section, slabs
 
+MOST = 2**31 - 1  # values of a tensor that torch's own routines are trusted with (N14)
 HALVES = (torch.float16, torch.bfloat16)
+REAL = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 Options = dict[str, Any]  # stride, margins, dilation, groups
 
 
@@ -47,10 +50,15 @@ def correlate(
     return _real(x, weight, bias, options, method, memory).to(dtype)
 
 
+def precision(dtype: torch.dtype) -> torch.dtype:
+    """Of the numbers a dtype is made of: two for a complex one."""
+    return REAL.get(dtype, dtype)
+
+
 def describe(x: Tensor, weight: Tensor | Factors, options: Options, device: str = "", kept: int = 0) -> Problem:
     """The problem as the planner sees it: a complex number is two real ones; kept bytes are there before it starts."""
     tokens = not (x.is_floating_point() or x.is_complex())
-    dtype = weight.dtype.to_real()
+    dtype = precision(weight.dtype)
     return Problem(
         batch=x.shape[0] * (2 if x.is_complex() else 1),
         in_channels=weight.shape[1] if tokens else x.shape[1],
@@ -77,24 +85,30 @@ def _real(
         method = "windows"  # torch's own convolution answers an empty input with a wrong shape (N13)
     elif auto and not live:
         method = "lookup" if tokens else "separable" if isinstance(weight, Factors) else "direct"
-    elif auto or memory is not None:
+    elif auto:
         chosen = plan(describe(x, weight, options), live, memory)
-        if auto:
-            method, parts = chosen.method, chosen.parts
-        else:
-            needs = METHODS[method].memory(describe(x, weight, options))
-            parts = -(-needs // max(memory or needs, 1))
+        method, parts = chosen.method, chosen.parts
+    elif live or memory is not None:
+        parts = _parts_of(method, describe(x, weight, options), memory)
     if isinstance(weight, Factors) and method != "separable":
         weight = weight.dense()
-    if method == "separable" and not isinstance(weight, Factors):
-        raise ValueError("method 'separable' takes a weight given as factors: sc.factorize(weight, tol) makes them")
-    if method == "lookup" and not tokens:
-        raise ValueError(f"method 'lookup' takes tokens, integers of shape (batch, *space), not {x.dtype}")
     if tokens and method != "lookup":
         x = torch.nn.functional.one_hot(x.long(), weight.shape[1]).movedim(-1, 1).to(weight.dtype)
+    if live:
+        values = max(x.numel(), x.shape[0] * weight.shape[0] * math.prod(_positions(x, weight, options)))
+        parts = max(parts, -(-values // MOST))
     if parts > 1:
         return _in_parts(x, weight, bias, options, method, parts, auto)
     return _whole(x, weight, bias, options, method, auto and live)
+
+
+def _parts_of(method: str, problem: Problem, memory: int | None) -> int:
+    """Into how many parts a method asked for by name must go; ValueError where it cannot be had."""
+    chosen = METHODS[method]
+    reason = chosen.refused(problem) if hasattr(chosen, "refused") else ""
+    if reason:
+        raise ValueError(f"method {method!r} {reason}")
+    return 1 if memory is None else -(-chosen.memory(problem) // memory)
 
 
 def _whole(x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, exact: bool) -> Tensor:
@@ -134,10 +148,7 @@ def _in_parts(
     x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, parts: int, auto: bool
 ) -> Tensor:
     """A batch row at a time, and each in slabs along its longest axis, so that less is allocated at once."""
-    span, tokens = nd.spans(weight.shape[2:], options["dilation"]), method == "lookup"
-    size = nd.output_size(
-        x.shape[1 if tokens else 2 :], weight.shape[2:], options["stride"], options["dilation"], options["margins"]
-    )
+    span, size = nd.spans(weight.shape[2:], options["dilation"]), _positions(x, weight, options)
     y = torch.empty(x.shape[0], weight.shape[0], *size, dtype=weight.dtype, device=x.device)
     for row in range(x.shape[0]):
         for region in slabs(size, -(-parts // x.shape[0])):
@@ -145,6 +156,11 @@ def _in_parts(
             part = _whole(seen, weight, bias, options | {"margins": margins}, method, auto)
             y[(slice(row, row + 1), slice(None), *(slice(first, last) for first, last in region))] = part
     return y
+
+
+def _positions(x: Tensor, weight: Any, options: Options) -> tuple[int, ...]:
+    kernel = weight.shape[2:]
+    return nd.output_size(x.shape[-len(kernel) :], kernel, options["stride"], options["dilation"], options["margins"])
 
 
 def _complex(
@@ -156,7 +172,7 @@ def _complex(
     filters = weight
     if weight.is_complex():
         filters = torch.cat([part.unflatten(0, (groups, -1)) for part in (weight.real, weight.imag)], 1).flatten(0, 1)
-    y = correlate(rows, filters.to(rows.dtype), None, **options, method=method, memory=memory)
+    y = correlate(rows, filters, None, **options, method=method, memory=memory)
     if weight.is_complex():
         real, imaginary = (part.flatten(1, 2) for part in y.unflatten(1, (groups, 2, -1)).unbind(2))
         if x.is_complex():

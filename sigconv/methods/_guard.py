@@ -11,16 +11,30 @@ that cell) x (the least |w| that any of them has there). Cells are few, so the b
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sigconv import nd
-from sigconv.methods import _spectral, direct
+from sigconv.methods import _spectral, direct, overlap
 from sigconv.methods._regions import Region, runs, volume
 
 CELLS = (24, 8, 6, 4)  # cells along a kernel's axis, at most, in one, two, three and more dimensions
+CLOSE = 1000  # taps to a cell's sample where transforms are no more precise than the answer: the bound must be close
+FEW = 64  # coarse taps that are summed directly; more go through a float32 transform, its own error taken off
 SHELL = 2  # cells at the ends of an axis that may be summed directly by themselves: there only corners overlap
+
+
+def cell_of(kernel: tuple[int, ...], wider: bool) -> tuple[int, ...]:
+    """Samples of a cell along each axis, powers of two: large where transforms are wider than the answer.
+
+    >>> cell_of((4095,), True), cell_of((4095,), False), cell_of((25, 25, 25), False)
+    ((128,), (4,), (1, 1, 1))
+    """
+    most = CELLS[min(len(kernel), len(CELLS)) - 1] if wider else CLOSE if len(kernel) == 1 else max(kernel)
+    return tuple(1 << (max(k // most, 1).bit_length() - 1) for k in kernel)
 
 
 class Guard:
@@ -31,55 +45,53 @@ class Guard:
 
     def __init__(self, x: Tensor, weight: Tensor, groups: int, dilation: tuple[int, ...], exact: bool) -> None:
         self.groups, self.exact = groups, exact
-        kernel = weight.shape[2:]
-        most = CELLS[min(len(kernel), len(CELLS)) - 1]
-        self.cell = tuple(max(k // most, 1) for k in kernel) if exact else (1,) * len(kernel)
-        self.dtype, self.device = x.dtype, x.device
+        self.inner = _spectral.inner(x.dtype, x.device.type)
+        self.cell = cell_of(tuple(weight.shape[2:]), wider=self.inner != x.dtype)
+        self.dtype = x.dtype
         weight = weight.detach()
         self.norm = weight.double().flatten(1).norm(dim=1)
         self.least = _least(nd.spread(weight, dilation).abs().double(), self.cell) if exact else None
         self.terms = weight[0].numel()
         self.sums: list[tuple[int, int, Tensor]] = []
-        self.energy: list[tuple[int, int, Tensor]] = []
 
     @torch.no_grad()
-    def watch(self, seen: Tensor, blocks: Tensor, rows: slice, first: int, hop: int) -> None:
-        """Note the sum of |x| in each cell of a stretch of padded input, and the energy of each of its blocks."""
-        squares = blocks.square().flatten(3).sum(3).unflatten(1, (self.groups, -1)).sum(2)
-        self.energy.append((rows.start, first, squares))
-        self.block, self.hop = math.prod(blocks.shape[3:]), hop
-        if not self.exact:
-            return
-        whole = tuple(slice(0, n // s * s) for n, s in zip(seen.shape[2:], self.cell, strict=True))
-        cells = seen[(..., *whole)].abs()
+    def watch(self, seen: Tensor, rows: slice, first: int, block: tuple[int, ...], hop: int) -> None:
+        """Note the sum of |x| in each cell of a stretch of padded input."""
+        self.block, self.hop = block, hop
+        missing = [-n % s for n, s in zip(seen.shape[2:], self.cell, strict=True)]
+        cells = F.pad(seen, [side for m in reversed(missing) for side in (0, m)]) if any(missing) else seen
+        inside = []
         for axis, size in enumerate(self.cell, start=2):
-            cells = cells.unflatten(axis, (-1, size)).sum(axis + 1) if size > 1 else cells
+            if size > 1:
+                cells = cells.unflatten(axis + len(inside), (-1, size))
+                inside.append(axis + len(inside) + 1)
+        cells = torch.linalg.vector_norm(cells, 1, dim=inside) if inside else cells.abs()
         self.sums.append((rows.start, first * hop // self.cell[0], cells))
 
     def untrusted(self, dense: list[int]) -> list[Region] | None:
         """Regions of the outputs at stride 1 to be summed directly; None: all of them."""
-        energy = _assembled(self.energy).sqrt()  # batch, groups, blocks
-        error = (
-            self._bound_of_error() * energy[:, :, None] * self.norm.unflatten(0, (self.groups, -1))[None, :, :, None]
-        )
+        sums = _assembled(self.sums)  # batch, channels, *cells
+        error = self._error(sums)  # batch, out, blocks
         cells = [-(-n // s) for n, s in zip(dense, self.cell, strict=True)]
-        error = error.flatten(1, 2).repeat_interleave(self.hop // self.cell[0], 2)[:, :, : cells[0]]
+        error = error.repeat_interleave(self.hop // self.cell[0], 2)[:, :, : cells[0]]
         error = error.reshape(*error.shape, *[1] * (len(cells) - 1))
-        doubtful = ~torch.isfinite(error) if not self.exact else ~(error <= self._allowed(cells))
+        doubtful = ~(error <= self._allowed(sums, cells)) if self.exact else ~torch.isfinite(error)
         if not doubtful.any():
             return []
         doubtful = doubtful.flatten(0, 1).any(0).expand(cells).clone()
         found = [_outputs(region, self.cell, dense) for region in _covering(doubtful)]
         return found if sum(map(volume, found)) <= math.prod(dense) // 2 else None
 
-    def _bound_of_error(self) -> float:
-        """What is promised of a transform, relative to the norms of block and kernel."""
-        eps = torch.finfo(_spectral.inner(self.dtype, self.device.type)).eps
-        return max(0.1 * math.log2(self.block), 2.5) * eps
+    def _error(self, sums: Tensor) -> Tensor:
+        """What is promised of a transform: relative to the norms of block and kernel, each cell's norm by its sum."""
+        squares = sums.square().unflatten(1, (self.groups, -1)).sum([2, *range(4, sums.ndim + 1)])
+        size, step = -(-self.block[0] // self.cell[0]), self.hop // self.cell[0]
+        norms = squares.unfold(2, size, step).sum(3).sqrt()  # batch, groups, blocks
+        scale = self.norm.unflatten(0, (self.groups, -1))[None, :, :, None]
+        return (_factor(math.prod(self.block), self.inner) * norms[:, :, None] * scale).flatten(1, 2)
 
-    def _allowed(self, cells: list[int]) -> Tensor:
-        """Half of eps·sqrt(K)·Σ|x||w| by its lower bound, for every cell of outputs; the other half is for rounding."""
-        sums = _assembled(self.sums)
+    def _allowed(self, sums: Tensor, cells: list[int]) -> Tensor:
+        """eps·(sqrt(K) - 1)·Σ|x||w| by its lower bound, for every cell of outputs; the one is left for rounding."""
         ones = (1,) * len(cells)
         taps = self.least.shape[2:]
         needed = [q + t - 1 for q, t in zip(cells, taps, strict=True)]
@@ -87,9 +99,31 @@ class Guard:
             first = 1 if size > 1 else 0  # outputs of one cell do not all see its own samples
             sums = sums.narrow(axis, first, min(n, sums.shape[axis] - first))
         sums = nd.pad(sums, tuple((0, n - have) for n, have in zip(needed, sums.shape[2:], strict=True)))
-        options = {"stride": ones, "margins": ((0, 0),) * len(cells), "dilation": ones, "groups": self.groups}
-        bound = direct.correlate(sums, self.least, None, **options)
-        return 0.5 * torch.finfo(self.dtype).eps * math.sqrt(self.terms) * bound
+        bound = _lower(sums, self.least, {"stride": ones, "dilation": ones, "groups": self.groups})
+        return torch.finfo(self.dtype).eps * (math.sqrt(self.terms) - 1) * bound
+
+
+def _factor(period: int, dtype: torch.dtype) -> float:
+    """The error of a transform's products, relative to the norms of block and kernel (section 3 of the bounds)."""
+    least = 0.0 if period >= 4096 else 2.5  # short blocks reach two eps, long ones 0.06·log2 N
+    return max(0.1 * math.log2(max(period, 2)), least) * torch.finfo(dtype).eps
+
+
+def _lower(sums: Tensor, least: Tensor, options: dict[str, Any]) -> Tensor:
+    """sums correlated with least, or a little less: nothing here is negative."""
+    margins = ((0, 0),) * (least.ndim - 2)
+    if least[0, 0].numel() <= FEW:
+        return direct.correlate(sums, least, None, margins=margins, **options)
+    about = overlap.correlate(sums.float(), least.float(), None, margins=margins, precise=torch.float32, **options)
+    block, hop = overlap.blocking(tuple(sums.shape[2:]), tuple(least.shape[2:]), 1)
+    squares = sums.square().unflatten(1, (options["groups"], -1)).sum([2, *range(4, sums.ndim + 1)])
+    squares = F.pad(
+        squares, (0, -(squares.shape[2] - block) % hop if squares.shape[2] > block else block - squares.shape[2])
+    )
+    norms = squares.unfold(2, block, hop).sum(3).sqrt().repeat_interleave(hop, 2)[:, :, None, : about.shape[2]]
+    scale = least.flatten(1).norm(dim=1).unflatten(0, (options["groups"], -1))[None, :, :, None]
+    error = (2.5 * torch.finfo(torch.float32).eps * norms * scale).flatten(1, 2)
+    return (about.double() - error.reshape(*error.shape, *[1] * (about.ndim - 3))).clamp(min=0)
 
 
 def _least(weight: Tensor, cell: tuple[int, ...]) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from sigconv.kernels._state import readable
 from sigconv.methods._problem import Problem
 
 BATCH = 1 << 20  # samples transformed at a time: they stay in cache, and memory stays bounded
-Watch = Callable[[Tensor, Tensor, slice, int, int], None]
+Watch = Callable[[Tensor, slice, int, tuple[int, ...], int], None]
 Blocking = Callable[[tuple[int, ...], tuple[int, ...], int], tuple[int, int]]  # padded, span, multiple -> block, hop
 
 
@@ -59,6 +58,7 @@ def correlate(
     blocking: Blocking,
     multiple: int = 1,
     watch: Watch | None = None,
+    precise: torch.dtype | None = None,
 ) -> Tensor:
     """Block after block along the first axis, a multiple of some step apart; watch sees the input on its way."""
     ndim = weight.ndim - 2
@@ -68,7 +68,7 @@ def correlate(
     dense = [n - s + 1 for n, s in zip(padded, span, strict=True)]  # positions at stride 1
     period = [block, *map(fast_length, padded[1:])]
     axes = tuple(range(-ndim, 0))
-    precise = inner(x.dtype, x.device.type)
+    precise = precise or inner(x.dtype, x.device.type)
     response = torch.fft.rfftn(nd.spread(weight.to(precise), dilation), period, axes).conj()
     response = response.unflatten(0, (groups, -1)).unsqueeze(3)  # groups, out, in, 1, *frequencies
     sides = [
@@ -82,10 +82,11 @@ def correlate(
         start, stop = first * hop - margins[0][0], (last - 1) * hop - margins[0][0] + block
         low, high = max(start, 0), max(min(stop, x.shape[2]), max(start, 0))
         seen = x[rows, :, min(low, x.shape[2]) : high].to(precise)
-        seen = F.pad(seen, [*sides, low - start, stop - high - max(low - high, 0)])
+        around = [*sides, low - start, stop - high - max(low - high, 0)]
+        seen = F.pad(seen, around) if any(around) else seen
         blocks = seen.unfold(2, block, hop).movedim(-1, 3)
         if watch is not None:
-            watch(seen, blocks, rows, first, hop)
+            watch(seen, rows, first, tuple(period), hop)
         spectrum = torch.fft.rfftn(blocks, dim=axes).unflatten(1, (groups, -1))
         y = torch.fft.irfftn(_product(spectrum, response).flatten(1, 2), period, axes)
         kept = (slice(0, hop, stride[0]), *(slice(0, n, s) for n, s in zip(dense[1:], stride[1:], strict=True)))
@@ -126,8 +127,8 @@ def _product(spectrum: Tensor, response: Tensor) -> Tensor:
     """Spectra times responses, summed over the channels of a group: (b, g, in, n, …) x (g, out, in, 1, …)."""
     channels = response.shape[2]
     if channels <= 4:
-        total: Any = 0
-        for c in range(channels):
+        total = spectrum[:, :, None, 0] * response[:, :, 0]
+        for c in range(1, channels):
             total = total + spectrum[:, :, None, c] * response[:, :, c]
         return total
     return torch.einsum("bgcn...,goc...->bgon...", spectrum, response.squeeze(3))

@@ -35,7 +35,7 @@ def correlate(
     groups: int,
 ) -> Tensor:
     """Shifted sums for few channels, else torch; zeros on both sides alike are left to torch, where they are free."""
-    if taps.usable(x) and readable(x, weight, bias) and _thin(x, weight, stride, margins, dilation):
+    if readable(x, weight, bias) and taps.usable(x) and _thin(x, weight, stride, margins, dilation):
         return taps.shifted_sums(x, weight, bias, margins, dilation)
     padding = nd.symmetric(margins)
     if padding is None:

@@ -1,7 +1,8 @@
 """An axis at a time, for a weight given as factors (ST10): n + m taps in place of n·m, and so on in more dimensions.
 
-The factors define the weight. The error is held against the sum of the absolute factors, Σ_r |out||into|Π|taps| over
-the window: equal to Σ|x||w| at rank 1, and no more than a few times it unless factors cancel each other.
+The factors define the weight. The error is held against the sum of the absolute factors, S = Σ_r |out||into|Π|taps||x|
+over the window (Σ|x||w| at rank 1, little more unless factors cancel each other), and every pass rounds once:
+eps·(sqrt(K·rank) + passes / 2)·S.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from sigconv.methods._problem import Problem
 
 EXACT = True
 LOCAL = False  # a zero of the matrix times a NaN is NaN
-LARGEST = 1 << 26  # entries of the matrix
+LARGEST = 1 << 24  # entries of the matrix
 
 
 def correlate(
@@ -87,7 +87,7 @@ def _entries(problem: Problem) -> int:
 def refused(problem: Problem) -> str:
     """Why it cannot be had, if so."""
     entries = _entries(problem)
-    return f"the matrix would have {entries:,} entries, more than {LARGEST:,}" if entries > LARGEST else ""
+    return f"would need a matrix of {entries:,} entries, more than {LARGEST:,}" if entries > LARGEST else ""
 
 
 def cost(problem: Problem) -> dict[str, float]:
