@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,13 +41,13 @@ def resolve(
     padding_mode: Any,
     dilation: Any,
     groups: int,
-    value: float,
+    value: complex,
     strict: bool,
 ) -> Call:
     """Every option as numbers, or one line that says what does not fit."""
     groups = nd.count(groups, "groups")
     check(x, weight, bias, groups)
-    number(value, "value")
+    number(value, "value", imaginary=x.is_complex())
     ndim = weight.ndim - 2
     kernel_size = tuple(weight.shape[2:])
     stride, dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
@@ -75,11 +76,13 @@ def _check_reach(batch: int, size: Any, margins: nd.Margins, channels: int, posi
             )
 
 
-def number(value: Any, name: str) -> float:
-    """A plain number, or an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def number(value: Any, name: str, imaginary: bool = False) -> Any:
+    """A plain number, Python's or NumPy's, or an error that names it; complex ones only where they have a place."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Complex):
         raise TypeError(f"{name} {value!r} is not a number")
-    return value
+    if not (imaginary or isinstance(value, numbers.Real)):
+        raise TypeError(f"{name} {value!r} is not a real number, as x's are")
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def is_tokens(x: Tensor) -> bool:

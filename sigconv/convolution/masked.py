@@ -19,7 +19,7 @@ def masked_conv(
     bias: Tensor | None = None,
     *,
     padding_mode: Any = "zeros",
-    value: float = 0.0,
+    value: complex = 0.0,
     return_weight: bool = False,
     **options: Any,
 ) -> Any:

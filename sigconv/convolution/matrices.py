@@ -81,7 +81,8 @@ def _blocks(matrix: Tensor, rows: Any, columns: Any) -> Tensor:
     """The matrix with an axis for every axis its rows and columns run over."""
     if matrix.ndim != 2:
         raise ValueError(f"matrix has {matrix.ndim} axes, not 2")
-    rows, columns = (tuple(n) if isinstance(n, tuple | list) else (-1,) for n in (rows, columns))
+    named = zip((rows, columns), matrix.shape, strict=True)
+    rows, columns = (tuple(n) if isinstance(n, tuple | list) else (whole,) for n, whole in named)
     if len(rows) != len(columns):
         raise ValueError(f"rows {rows} and columns {columns} must name as many axes")
     return matrix.reshape(*rows, *columns)

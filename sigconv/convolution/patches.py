@@ -19,7 +19,7 @@ def unfold(
     padding: Any = 0,
     padding_mode: Any = "zeros",
     dilation: Any = 1,
-    value: float = 0.0,
+    value: complex = 0.0,
 ) -> Tensor:
     """Every window as a column: (batch, channels, *space) -> (batch, channels x taps, positions), as torch's, N-D.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,7 @@ def convolve(
     *,
     axes: Any = None,
     padding_mode: Any = "zeros",
-    value: float = 0.0,
+    value: complex = 0.0,
     method: str = "auto",
 ) -> Tensor:
     """The convolution of two arrays, (x * h)[u] = Σ_t x[t] h[u - t], as scipy.signal.convolve has it.
@@ -54,7 +55,7 @@ def correlate(
     *,
     axes: Any = None,
     padding_mode: Any = "zeros",
-    value: float = 0.0,
+    value: complex = 0.0,
     method: str = "auto",
 ) -> Tensor:
     """The cross-correlation of two arrays, Σ_t x[t] conj(h[t - u]) at every lag u, as scipy.signal.correlate has it.
@@ -69,12 +70,14 @@ def correlate(
     return _both(x, h, mode, axes, padding_mode, value, method, turn=False)
 
 
-def _both(x: Tensor, h: Any, mode: str, axes: Any, padding_mode: Any, value: float, method: str, turn: bool) -> Tensor:
+def _both(
+    x: Tensor, h: Any, mode: str, axes: Any, padding_mode: Any, value: complex, method: str, turn: bool
+) -> Tensor:
     if not isinstance(h, Tensor):
         raise TypeError(f"h is a {type(h).__name__} and x a tensor: convert one to the other's kind")
     nd.one_of(mode, MODES, "mode")
     nd.one_of(method, ["auto", *methods.METHODS], "method")
-    number(value, "value")
+    value = number(value, "value", imaginary=x.is_complex() or h.is_complex())
     if x.ndim != h.ndim:
         raise ValueError(f"x has {x.ndim} axes and h {h.ndim}: they need as many")
     if x.device != h.device:
@@ -89,9 +92,11 @@ def _both(x: Tensor, h: Any, mode: str, axes: Any, padding_mode: Any, value: flo
         raise ValueError(f"x {tuple(x.shape)} or h {tuple(h.shape)} is empty: there is nothing to convolve")
     if mode == "valid" and padding_mode != "zeros":
         raise ValueError(f"padding_mode {padding_mode!r} has no meaning for mode 'valid', which sees no border")
-    dtype = torch.promote_types(x.dtype, h.dtype)
-    if not (dtype.is_floating_point or dtype.is_complex):
+    if not any(t.is_floating_point() or t.is_complex() for t in (x, h)):
         return _whole_numbers(x, h, mode, axes, others, padding_mode, value, method, turn)
+    dtype = torch.promote_types(x.dtype, h.dtype)
+    if isinstance(value, complex) and not x.is_complex():
+        x = x.to(dtype)
     x, h = (t.to(dtype) if dtype.is_complex == t.is_complex() else t.to(methods.precision(dtype)) for t in (x, h))
     return _correlated(x, h if turn else h.conj().resolve_conj(), mode, axes, others, padding_mode, value, method, turn)
 
@@ -100,8 +105,8 @@ def _axes(axes: Any, ndim: int) -> list[int]:
     """The axes meant, counted from the front; all of them for None."""
     if axes is None:
         return list(range(ndim))
-    named = [axes] if isinstance(axes, int) else list(axes)
-    if any(isinstance(a, bool) or not isinstance(a, int) or not -ndim <= a < ndim for a in named):
+    named = list(np.atleast_1d(np.asarray(axes)).tolist())
+    if any(not isinstance(a, int) or isinstance(a, bool) or not -ndim <= a < ndim for a in named):
         raise ValueError(f"axes {axes} are not axes of an array that has {ndim}")
     found = [a % ndim for a in named]
     if len(set(found)) != len(found):

@@ -189,14 +189,14 @@ def _compiled() -> Any:
 
 
 def _sum_units(
-    x, weight, bias, y, scratch, total, source, starts, offsets, planes, across, wide, span0, before0, before, first, end
+    x, weight, bias, y, scratch, total, source, starts, offsets, planes, across, wide, span0, before0, before, lo, hi
 ):  # fmt: skip
     """Lay a unit's padded input out flat, sum the taps over it, keep what lies inside rows. Compiled by numba."""
     channels, n0, n = x.shape[1], x.shape[2], x.shape[4]
     out_channels, per_group, taps = weight.shape
     rows, mids, groups = source.size, starts.size, channels // per_group
     slabs, stretches = -(-y.shape[2] // planes), -(-y.shape[4] // across)
-    for unit in range(first, end):
+    for unit in range(lo, hi):
         stretch, rest = unit % stretches, unit // stretches
         slab, rest = rest % slabs, rest // slabs
         group, b = rest % groups, rest // groups

@@ -35,7 +35,7 @@ def shipped() -> Path:
 
 @functools.cache
 def table() -> tuple[Table, str]:
-    """The table in force, and the first digits of its SHA-256; a local one that cannot be read is named and left out."""
+    """The table in force, and the first digits of its SHA-256; a local one that is broken is named and left out."""
     own = local()
     if own.is_file():
         try:

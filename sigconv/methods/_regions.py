@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -52,10 +53,7 @@ def slabs(size: Sequence[int], parts: int) -> list[Region]:
     parts = min(max(parts, 1), max(size[axis], 1))
     edges = [size[axis] * part // parts for part in range(parts + 1)]
     whole = [(0, n) for n in size]
-    return [
-        tuple((a, b) if d == axis else w for d, w in enumerate(whole))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [tuple((a, b) if d == axis else w for d, w in enumerate(whole)) for a, b in itertools.pairwise(edges)]
 
 
 def volume(region: Region) -> int:

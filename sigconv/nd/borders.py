@@ -41,7 +41,7 @@ def border_modes(padding_mode: Any, ndim: int) -> tuple[str, ...]:
     return tuple(one_of(mode, PADDING_MODES, "padding_mode") for mode in modes)
 
 
-def pad(x: Tensor, margins: Margins, padding_mode: Any = "zeros", value: float = 0.0) -> Tensor:
+def pad(x: Tensor, margins: Margins, padding_mode: Any = "zeros", value: complex = 0.0) -> Tensor:
     """Extend the last axes of x by their margins, of any width; each axis may have a border of its own.
 
     zeros and constant (value) fill; the others are those of EXTEND. Where a corner lies beyond a filled and a zero
@@ -85,9 +85,12 @@ def unpad(y: Tensor, margins: Margins, padding_mode: Any = "zeros") -> Tensor:
     return y
 
 
-def _extend(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
+def _extend(x: Tensor, dim: int, before: int, after: int, mode: str, value: complex) -> Tensor:
     if mode == "constant":
-        return F.pad(x, [0, 0] * (-dim - 1) + [before, after], value=value)
+        sides = [0, 0] * (-dim - 1) + [before, after]
+        if not x.is_complex():
+            return F.pad(x, sides, value=value)  # type: ignore[arg-type]
+        return torch.complex(F.pad(x.real, sides, value=value.real), F.pad(x.imag, sides, value=value.imag))
     n = x.shape[dim]
     if n == 0:
         raise ValueError(f"padding_mode {mode!r} cannot extend an axis of 0 samples: use 'zeros'")

@@ -39,7 +39,7 @@ def unwindows(seen: Tensor, size: Sequence[int], stride: Sequence[int], dilation
     rows = zip(positions, kernel_size, stride, dilation, strict=True)
     reach = [(p - 1) * s + d * (k - 1) + 1 for p, k, s, d in rows]
     read = windows(read[tuple(slice(0, n) for n in reach)], kernel_size, stride, dilation)
-    flat = seen.flatten(first) if seen.numel() else seen.reshape(*seen.shape[:first], 0)
+    flat = seen.reshape(*seen.shape[:first], read.numel())
     total = seen.new_zeros(*seen.shape[:first], math.prod(size)).index_add(-1, read.flatten(), flat)
     return total.unflatten(-1, tuple(size))
 

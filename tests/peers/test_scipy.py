@@ -27,20 +27,15 @@ pytest.importorskip("scipy")
 HERE = Path(__file__).parent
 SUITES = ["scipy.signal.tests.test_signaltools", "scipy.ndimage.tests.test_filters"]
 IN_OWN_WORDS = "sigconv raises ValueError as SciPy does, in words of its own"
-COMPLEX_FILL = "value is a real number in sigconv: no complex constant beyond the ends of a complex array"
 EMPTY = "sigconv refuses empty arrays, SciPy answers with one"
 
 # Pattern of test names: (words in the failure, reason).
 DEVIATIONS = {
-    r"TestConvolve::test_convolve_method\[": (
-        "Promotion for uint16, uint32, uint64 types is not supported",
-        "sigconv promotes by torch's rules, which have none for two unsigned kinds of different width",
-    ),
     r"TestConvolve::test_convolve_method_large_input\[": (
         "sums may reach",
         "integers that overflow 64 bits: sigconv refuses, SciPy wraps around",
     ),
-    r"TestConvolve2d::test_fillvalue_errors\[": ("is not a number", "sigconv raises TypeError, SciPy ValueError"),
+    r"TestConvolve2d::test_fillvalue_errors\[": ("is not a real number", "sigconv raises TypeError, SciPy ValueError"),
     r"Test(FFT|OA)Convolve::test_empty\[": ("is empty: there is nothing to convolve", EMPTY),
     r"TestFFTConvolve::test_fft_nan\[": (
         "DID NOT WARN",
@@ -56,8 +51,6 @@ DEVIATIONS = {
         "DID NOT RAISE",
         "sigconv takes a border for every axis, SciPy one for all",
     ),
-    r"TestNdimageFilters::test_correlate1d_complex_input_cval\[": ("is not a number", COMPLEX_FILL),
-    r"TestNdimageFilters::test_correlate(1d)?_complex_input_and_kernel_cval\[": ("is not a number", COMPLEX_FILL),
 }
 
 
