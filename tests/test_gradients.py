@@ -46,7 +46,7 @@ def test_n15_first_and_second_derivatives_of_conv(case, method):
 @examples(150)
 @given(case=cases(ndims=(1, 4), most=2), method=st.sampled_from(["auto", "direct", "fft", "windows"]))
 def test_n15_first_and_second_derivatives_of_conv_transpose(case, method):
-    x, weight, bias = case.tensors()
+    x, weight, _ = case.tensors()
     out = sc.conv(x, weight, **case.options)
     options = case.options | {"method": method, "output_size": tuple(x.shape[2:])}
     leaves = leaves_of(torch.randn(out.shape, dtype=torch.float64), weight)
@@ -58,7 +58,7 @@ def test_n15_first_and_second_derivatives_of_conv_transpose(case, method):
 @examples(50)
 @given(case=cases(ndims=(1, 3), most=2))
 def test_n15_first_and_second_derivatives_of_masked_conv(case):
-    x, weight, bias = case.tensors()
+    x, weight, _ = case.tensors()
     mask = torch.rand(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(case.seed))
     options = case.options | {"padding_mode": "zeros", "return_weight": True}
     leaves = leaves_of(x, weight, (mask + 0.5) * (mask > 0.3))

@@ -131,10 +131,10 @@ def test_the_guards_bound_is_never_above_what_it_bounds(data):
     weight = torch.randn(3, 2, *kernel, generator=generator, dtype=torch.float64)
     guard = _guard.Guard(x, weight, 1, (1,) * ndim, exact=True)
     guard.cell, guard.least = cell, _guard._least(weight.abs(), cell)
-    guard.watch(x, slice(0, 1), 0, size, math.lcm(size[0], cell[0]))
+    guard.watch(x, x[:, :, None], slice(0, 1), 0, math.lcm(size[0], cell[0]))
     dense = [n - k + 1 for n, k in zip(size, kernel, strict=True)]
     cells = [-(-n // s) for n, s in zip(dense, cell, strict=True)]
-    bound = guard._allowed(_guard._assembled(guard.sums), cells) / (
+    bound = guard._allowed(_guard._assembled(guard.noted), cells) / (
         torch.finfo(torch.float64).eps * (math.sqrt(guard.terms) - 1)
     )
     for axis, s in enumerate(cell, start=2):
@@ -394,7 +394,7 @@ def test_a_section_is_what_a_regions_outputs_see():
 
 
 def test_the_fourier_convention_is_that_of_lecture_s2_cv2():
-    """(F f)(u) = Σ e^{-2πi t u / n} f(t): an impulse at t gives the phase -2π t u / n; a product, a convolution (MX9)."""
+    """(F f)(u) = Σ e^{-2πi t u / n} f(t): an impulse at t has the phase -2π t u / n; products are convolutions."""
     n, t = 16, 3
     impulse = torch.zeros(n, dtype=torch.float64)
     impulse[t] = 1

@@ -1,4 +1,4 @@
-"""The operations beside conv: transposed, SciPy's pair, patches, matrices, masks, factors and the layers made of them."""
+"""The operations beside conv: transposed, SciPy's pair, patches, matrices, masks, and the layers made of them."""
 
 import itertools
 import math

@@ -118,7 +118,10 @@ def _whole(x: Tensor, weight: Any, bias: Tensor | None, options: Options, method
         wants = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
         run = lambda x, weight: _mended(x, weight, options, method, exact)
         y = Guarded.apply(x, weight, run, options, correlate) if exact and wants else run(x, weight)
-        return y if bias is None else y + nd.per_channel(bias, len(options["stride"]))
+        if bias is None:
+            return y
+        bias = nd.per_channel(bias, len(options["stride"]))
+        return y + bias if y.requires_grad or bias.requires_grad else y.add_(bias)
     y = chosen.correlate(x, weight, bias, **options)
     if not chosen.LOCAL and readable(x, y) and not torch.isfinite(y).all():
         y = METHODS["direct"].correlate(x, weight, bias, **options)

@@ -46,18 +46,23 @@ class Guard:
     def __init__(self, x: Tensor, weight: Tensor, groups: int, dilation: tuple[int, ...], exact: bool) -> None:
         self.groups, self.exact = groups, exact
         self.inner = _spectral.inner(x.dtype, x.device.type)
-        self.cell = cell_of(tuple(weight.shape[2:]), wider=self.inner != x.dtype)
+        kernel = tuple(weight.shape[2:])
+        self.cell = cell_of(kernel, wider=self.inner != x.dtype) if exact else (1,) * len(kernel)
         self.dtype = x.dtype
         weight = weight.detach()
         self.norm = weight.double().flatten(1).norm(dim=1)
         self.least = _least(nd.spread(weight, dilation).abs().double(), self.cell) if exact else None
         self.terms = weight[0].numel()
-        self.sums: list[tuple[int, int, Tensor]] = []
+        self.noted: list[tuple[int, int, Tensor]] = []
 
     @torch.no_grad()
-    def watch(self, seen: Tensor, rows: slice, first: int, block: tuple[int, ...], hop: int) -> None:
-        """Note the sum of |x| in each cell of a stretch of padded input."""
-        self.block, self.hop = block, hop
+    def watch(self, seen: Tensor, blocks: Tensor, rows: slice, first: int, hop: int) -> None:
+        """Note the sum of |x| in each cell of a stretch of padded input; or just whether its blocks are finite."""
+        self.block, self.hop = tuple(blocks.shape[3:]), hop
+        if not self.exact:
+            norms = torch.linalg.vector_norm(blocks, dim=tuple(range(3, blocks.ndim)))
+            self.noted.append((rows.start, first, norms.sum(1, keepdim=True)))
+            return
         missing = [-n % s for n, s in zip(seen.shape[2:], self.cell, strict=True)]
         cells = F.pad(seen, [side for m in reversed(missing) for side in (0, m)]) if any(missing) else seen
         inside = []
@@ -66,20 +71,24 @@ class Guard:
                 cells = cells.unflatten(axis + len(inside), (-1, size))
                 inside.append(axis + len(inside) + 1)
         cells = torch.linalg.vector_norm(cells, 1, dim=inside) if inside else cells.abs()
-        self.sums.append((rows.start, first * hop // self.cell[0], cells))
+        self.noted.append((rows.start, first * hop // self.cell[0], cells))
 
     def untrusted(self, dense: list[int]) -> list[Region] | None:
         """Regions of the outputs at stride 1 to be summed directly; None: all of them."""
-        sums = _assembled(self.sums)  # batch, channels, *cells
-        error = self._error(sums)  # batch, out, blocks
-        cells = [-(-n // s) for n, s in zip(dense, self.cell, strict=True)]
-        error = error.repeat_interleave(self.hop // self.cell[0], 2)[:, :, : cells[0]]
-        error = error.reshape(*error.shape, *[1] * (len(cells) - 1))
-        doubtful = ~(error <= self._allowed(sums, cells)) if self.exact else ~torch.isfinite(error)
+        noted = _assembled(self.noted)  # batch, channels, *cells; or batch, 1, blocks
+        cell = self.cell if self.exact else (self.hop, *dense[1:])
+        cells = [-(-n // s) for n, s in zip(dense, cell, strict=True)]
+        if self.exact:
+            error = self._error(noted).repeat_interleave(self.hop // cell[0], 2)[:, :, : cells[0]]
+            error = error.reshape(*error.shape, *[1] * (len(cells) - 1))
+            doubtful = ~(error <= self._allowed(noted, cells))
+        else:
+            doubtful = ~torch.isfinite(noted * self.norm.sum())
+            doubtful = doubtful.reshape(*noted.shape, *[1] * (len(cells) - 1))
         if not doubtful.any():
             return []
         doubtful = doubtful.flatten(0, 1).any(0).expand(cells).clone()
-        found = [_outputs(region, self.cell, dense) for region in _covering(doubtful)]
+        found = [_outputs(region, cell, dense) for region in _covering(doubtful)]
         return found if sum(map(volume, found)) <= math.prod(dense) // 2 else None
 
     def _error(self, sums: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from sigconv.kernels._state import readable
 from sigconv.methods._problem import Problem
 
 BATCH = 1 << 20  # samples transformed at a time: they stay in cache, and memory stays bounded
-Watch = Callable[[Tensor, slice, int, tuple[int, ...], int], None]
+Watch = Callable[[Tensor, Tensor, slice, int, int], None]
 Blocking = Callable[[tuple[int, ...], tuple[int, ...], int], tuple[int, int]]  # padded, span, multiple -> block, hop
 
 
@@ -71,6 +71,7 @@ def correlate(
     precise = precise or inner(x.dtype, x.device.type)
     response = torch.fft.rfftn(nd.spread(weight.to(precise), dilation), period, axes).conj()
     response = response.unflatten(0, (groups, -1)).unsqueeze(3)  # groups, out, in, 1, *frequencies
+    grows = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     sides = [
         side
         for n, (b, _), p in zip(x.shape[:2:-1], margins[:0:-1], period[:0:-1], strict=True)
@@ -86,46 +87,52 @@ def correlate(
         seen = F.pad(seen, around) if any(around) else seen
         blocks = seen.unfold(2, block, hop).movedim(-1, 3)
         if watch is not None:
-            watch(seen, rows, first, tuple(period), hop)
+            watch(seen, blocks, rows, first, hop)
         spectrum = torch.fft.rfftn(blocks, dim=axes).unflatten(1, (groups, -1))
-        y = torch.fft.irfftn(_product(spectrum, response).flatten(1, 2), period, axes)
+        y = torch.fft.irfftn(_product(spectrum, response, not grows).flatten(1, 2), period, axes)
         kept = (slice(0, hop, stride[0]), *(slice(0, n, s) for n, s in zip(dense[1:], stride[1:], strict=True)))
-        y = y[(..., *kept)]
-        return y.flatten(2, 3) if bias is None else y.flatten(2, 3) + nd.per_channel(bias.to(precise), ndim)
+        y = y[(..., *kept)]  # batch, out, blocks, outputs of a block, *outputs
+        return y if bias is None else y + nd.per_channel(bias.to(precise), ndim + 1)
 
-    return _in_batches(stretch, x, weight, dense, stride, -(-dense[0] // hop), math.prod(period), hop)
-
-
-def _in_batches(stretch, x, weight, dense, stride, blocks, period, hop) -> Tensor:
-    """All stretches, so many blocks at a time that they stay in cache."""
-    batch, channels = x.shape[0], max(x.shape[1], weight.shape[0])
-    if not readable(x, weight):  # one graph: no loop over values that may be symbols
-        rows, group = batch, blocks
-    else:
-        rows = min(max(BATCH // (channels * period), 1), batch)
-        group = max(BATCH // (channels * period * rows), 1)
     size = [-(-n // s) for n, s in zip(dense, stride, strict=True)]
-    grows = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    steps = [
-        (slice(b, b + rows), f, min(f + group, blocks)) for b in range(0, batch, rows) for f in range(0, blocks, group)
-    ]
-    if len(steps) == 1:
-        return stretch(*steps[0])[:, :, : size[0]].to(x.dtype)
-    if grows:
-        parts = [stretch(*step).to(x.dtype) for step in steps]
-        per_row = len(range(0, blocks, group))
-        whole = [torch.cat(parts[i : i + per_row], 2) for i in range(0, len(parts), per_row)]
-        return torch.cat(whole)[:, :, : size[0]]
-    y = x.new_empty(batch, weight.shape[0], *size)
-    for some, first, last in steps:
-        start, stop = first * hop // stride[0], min(last * hop // stride[0], size[0])
-        y[some, :, start:stop] = stretch(some, first, last)[:, :, : stop - start]
+    steps = _steps(x, weight, -(-dense[0] // hop), math.prod(period))
+    if len(steps) == 1 or grows:
+        rows: dict[int, list[Tensor]] = {}
+        for step in steps:
+            rows.setdefault(step[0].start, []).append(stretch(*step).to(x.dtype).flatten(2, 3))
+        return torch.cat([torch.cat(row, 2)[:, :, : size[0]] for row in rows.values()])
+    y = x.new_empty(x.shape[0], weight.shape[0], *size)
+    for step in steps:
+        _write(y[step[0]], stretch(*step), step[1])
     return y
 
 
-def _product(spectrum: Tensor, response: Tensor) -> Tensor:
+def _steps(x: Tensor, weight: Tensor, blocks: int, period: int) -> list[tuple[slice, int, int]]:
+    """Batch rows and blocks to transform at a time, few enough to stay in cache: (rows, first, last + 1)."""
+    batch, channels = x.shape[0], max(x.shape[1], weight.shape[0])
+    if not readable(x, weight):  # one graph: no loop over sizes that may be symbols
+        return [(slice(0, batch), 0, blocks)]
+    rows = min(max(BATCH // (channels * period), 1), batch)
+    group = max(BATCH // (channels * period * rows), 1)
+    firsts = range(0, blocks, group)
+    return [(slice(b, b + rows), f, min(f + group, blocks)) for b in range(0, batch, rows) for f in firsts]
+
+
+def _write(y: Tensor, part: Tensor, first: int) -> None:
+    """A stretch's outputs to their place, in one copy: whole blocks, then what is left of the last."""
+    step = part.shape[3]
+    y = y.narrow(2, first * step, min(part.shape[2] * step, y.shape[2] - first * step))
+    whole = y.shape[2] // step
+    y.narrow(2, 0, whole * step).unflatten(2, (whole, step)).copy_(part[:, :, :whole])
+    if whole < part.shape[2]:
+        y[:, :, whole * step :] = part[:, :, whole, : y.shape[2] - whole * step]
+
+
+def _product(spectrum: Tensor, response: Tensor, in_place: bool) -> Tensor:
     """Spectra times responses, summed over the channels of a group: (b, g, in, n, …) x (g, out, in, 1, …)."""
-    channels = response.shape[2]
+    outputs, channels = response.shape[1:3]
+    if in_place and outputs == channels == 1:
+        return spectrum.mul_(response[:, :, 0])
     if channels <= 4:
         total = spectrum[:, :, None, 0] * response[:, :, 0]
         for c in range(1, channels):
