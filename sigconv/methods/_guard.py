@@ -4,8 +4,8 @@ An FFT's error is relative to the norm of its whole block, the promise to Σ|x||
 a loud one would lose its digits (N1), and one NaN spreads over a block (N2). So a lower bound of Σ|x||w| is computed on
 coarse cells of the input, and outputs whose bound the error might exceed are summed directly afterwards.
 
-For the outputs of a cell of S samples, Σ_k |x[i+k]||w[k]| is at least the sum over the cells they all see of (Σ|x| in
-that cell) x (the least |w| that any of them has there). Cells are few, so the bound costs next to nothing.
+For the outputs of a cell of S samples, Σ_k |x[i+k]||w[k]| is at least the sum over the cells they all see of (the norm
+of x in that cell, for Σ|x| ≥ ‖x‖) x (the least |w| that any of them has there). Cells are few, so it costs little.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
-from sigconv.methods import _spectral, direct, overlap
+from sigconv.methods import _spectral, overlap, windows
 from sigconv.methods._regions import Region, runs, volume
 
 CELLS = (24, 8, 6, 4)  # cells along a kernel's axis, at most, in one, two, three and more dimensions
 CLOSE = 1000  # taps to a cell's sample where transforms are no more precise than the answer: the bound must be close
 FEW = 64  # coarse taps that are summed directly; more go through a float32 transform, its own error taken off
+SMALL = 1e-140  # of all norms: their squares would underflow
 SHELL = 2  # cells at the ends of an axis that may be summed directly by themselves: there only corners overlap
 
 
@@ -57,7 +58,7 @@ class Guard:
 
     @torch.no_grad()
     def watch(self, seen: Tensor, blocks: Tensor, rows: slice, first: int, hop: int) -> None:
-        """Note the sum of |x| in each cell of a stretch of padded input; or just whether its blocks are finite."""
+        """Note the norm of x in each cell of a stretch of padded input; or just whether its blocks are finite."""
         self.block, self.hop = tuple(blocks.shape[3:]), hop
         if not self.exact:
             norms = torch.linalg.vector_norm(blocks, dim=tuple(range(3, blocks.ndim)))
@@ -70,12 +71,14 @@ class Guard:
             if size > 1:
                 cells = cells.unflatten(axis + len(inside), (-1, size))
                 inside.append(axis + len(inside) + 1)
-        cells = torch.linalg.vector_norm(cells, 1, dim=inside) if inside else cells.abs()
+        cells = torch.linalg.vector_norm(cells, dim=inside) if inside else cells.abs()
         self.noted.append((rows.start, first * hop // self.cell[0], cells))
 
     def untrusted(self, dense: list[int]) -> list[Region] | None:
         """Regions of the outputs at stride 1 to be summed directly; None: all of them."""
         noted = _assembled(self.noted)  # batch, channels, *cells; or batch, 1, blocks
+        if self.exact and noted.max() < SMALL:  # squares that vanish bound nothing
+            return None
         cell = self.cell if self.exact else (self.hop, *dense[1:])
         cells = [-(-n // s) for n, s in zip(dense, cell, strict=True)]
         if self.exact:
@@ -91,24 +94,24 @@ class Guard:
         found = [_outputs(region, cell, dense) for region in _covering(doubtful)]
         return found if sum(map(volume, found)) <= math.prod(dense) // 2 else None
 
-    def _error(self, sums: Tensor) -> Tensor:
-        """What is promised of a transform: relative to the norms of block and kernel, each cell's norm by its sum."""
-        squares = sums.square().unflatten(1, (self.groups, -1)).sum([2, *range(4, sums.ndim + 1)])
+    def _error(self, norms: Tensor) -> Tensor:
+        """What is promised of a transform: relative to the norms of block and kernel."""
+        squares = norms.square().unflatten(1, (self.groups, -1)).sum([2, *range(4, norms.ndim + 1)])
         size, step = -(-self.block[0] // self.cell[0]), self.hop // self.cell[0]
         norms = squares.unfold(2, size, step).sum(3).sqrt()  # batch, groups, blocks
         scale = self.norm.unflatten(0, (self.groups, -1))[None, :, :, None]
         return (_factor(math.prod(self.block), self.inner) * norms[:, :, None] * scale).flatten(1, 2)
 
-    def _allowed(self, sums: Tensor, cells: list[int]) -> Tensor:
+    def _allowed(self, norms: Tensor, cells: list[int]) -> Tensor:
         """eps·(sqrt(K) - 1)·Σ|x||w| by its lower bound, for every cell of outputs; the one is left for rounding."""
         ones = (1,) * len(cells)
         taps = self.least.shape[2:]
         needed = [q + t - 1 for q, t in zip(cells, taps, strict=True)]
         for axis, (size, n) in enumerate(zip(self.cell, needed, strict=True), start=2):
             first = 1 if size > 1 else 0  # outputs of one cell do not all see its own samples
-            sums = sums.narrow(axis, first, min(n, sums.shape[axis] - first))
-        sums = nd.pad(sums, tuple((0, n - have) for n, have in zip(needed, sums.shape[2:], strict=True)))
-        bound = _lower(sums, self.least, {"stride": ones, "dilation": ones, "groups": self.groups})
+            norms = norms.narrow(axis, first, min(n, norms.shape[axis] - first))
+        norms = nd.pad(norms, tuple((0, n - have) for n, have in zip(needed, norms.shape[2:], strict=True)))
+        bound = _lower(norms, self.least, {"stride": ones, "dilation": ones, "groups": self.groups})
         return torch.finfo(self.dtype).eps * (math.sqrt(self.terms) - 1) * bound
 
 
@@ -118,14 +121,14 @@ def _factor(period: int, dtype: torch.dtype) -> float:
     return max(0.1 * math.log2(max(period, 2)), least) * torch.finfo(dtype).eps
 
 
-def _lower(sums: Tensor, least: Tensor, options: dict[str, Any]) -> Tensor:
-    """sums correlated with least, or a little less: nothing here is negative."""
+def _lower(norms: Tensor, least: Tensor, options: dict[str, Any]) -> Tensor:
+    """norms correlated with least, or a little less: nothing here is negative."""
     margins = ((0, 0),) * (least.ndim - 2)
     if least[0, 0].numel() <= FEW:
-        return direct.correlate(sums, least, None, margins=margins, **options)
-    about = overlap.correlate(sums.float(), least.float(), None, margins=margins, precise=torch.float32, **options)
-    block, hop = overlap.blocking(tuple(sums.shape[2:]), tuple(least.shape[2:]), 1)
-    squares = sums.square().unflatten(1, (options["groups"], -1)).sum([2, *range(4, sums.ndim + 1)])
+        return windows.correlate(norms, least, None, margins=margins, **options)
+    about = overlap.correlate(norms.float(), least.float(), None, margins=margins, precise=torch.float32, **options)
+    block, hop = overlap.blocking(tuple(norms.shape[2:]), tuple(least.shape[2:]), 1)
+    squares = norms.square().unflatten(1, (options["groups"], -1)).sum([2, *range(4, norms.ndim + 1)])
     squares = F.pad(
         squares, (0, -(squares.shape[2] - block) % hop if squares.shape[2] > block else block - squares.shape[2])
     )

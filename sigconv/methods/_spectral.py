@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from sigconv import nd
 from sigconv.kernels._state import readable
+from sigconv.kernels._threads import share
 from sigconv.methods._problem import Problem
 
-BATCH = 1 << 20  # samples transformed at a time: they stay in cache, and memory stays bounded
+BATCH = 1 << 19  # samples a thread transforms at a time: they stay in cache, and memory stays bounded
 Watch = Callable[[Tensor, Tensor, slice, int, int], None]
 Blocking = Callable[[tuple[int, ...], tuple[int, ...], int], tuple[int, int]]  # padded, span, multiple -> block, hop
 
@@ -102,8 +103,15 @@ def correlate(
             rows.setdefault(step[0].start, []).append(stretch(*step).to(x.dtype).flatten(2, 3))
         return torch.cat([torch.cat(row, 2)[:, :, : size[0]] for row in rows.values()])
     y = x.new_empty(x.shape[0], weight.shape[0], *size)
-    for step in steps:
-        _write(y[step[0]], stretch(*step), step[1])
+
+    def work(first: int, last: int) -> None:
+        for step in steps[first:last]:
+            _write(y[step[0]], stretch(*step), step[1])
+
+    if x.is_cuda:
+        work(0, len(steps))
+    else:
+        share(work, len(steps), len(steps))
     return y
 
 
