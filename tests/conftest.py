@@ -27,7 +27,7 @@ def _bind(name: str) -> None:
 
 torch.set_num_threads(1)  # the cases are small, and cores may be shared
 
-for _name in ("datasets", "recipes"):
+for _name in ("benchmarks", "datasets", "recipes"):
     _bind(_name)
 
 try:

@@ -159,7 +159,7 @@ def test_help_and_version_load_no_torch(words):
 
 
 def test_the_folders_beside_the_package_refuse_their_bare_names(monkeypatch):
-    for name in ("datasets", "recipes"):
+    for name in ("benchmarks", "datasets", "recipes"):
         with pytest.raises(ImportError, match=f"is the package 'sigconv.{name}'"):
             exec(compile((ROOT / name / "__init__.py").read_text(), name, "exec"), {"__name__": name})
 

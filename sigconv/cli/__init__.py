@@ -13,6 +13,7 @@ from sigconv.cli import _discover
 def main(arguments: list[str] | None = None) -> None:
     """Run a verb; the process ends with its exit code: 0 done, 1 failed, 2 usage, 130 or 143 stopped by a signal."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks for huge pages, as NumPy does
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads do not spin: others may share the cores
     sys.exit(console.guarded(lambda: _answer(arguments), "--debug" in arguments))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels._adjoint import inverted, tied_sum
+from sigconv.kernels._memory import empty
 from sigconv.kernels._state import numba_at_hand, transformed
 from sigconv.kernels._threads import share
 
@@ -72,7 +74,7 @@ def _sizes(padded: Tensor, weight: Tensor, dilation: list[int]) -> list[int]:
 def _op(
     x: Tensor, weight: Tensor, bias: Tensor | None, before: list[int], after: list[int], dilation: list[int]
 ) -> Tensor:
-    y = _empty(x, weight, bias, before, after, dilation)
+    y = empty(_size(x, weight, before, after, dilation), x)
     if y.numel():
         flat = None if bias is None else bias.detach().contiguous().numpy()
         layout = _Layout(tuple(x.shape), tuple(weight.shape), before, after, dilation, x.element_size())
@@ -82,8 +84,12 @@ def _op(
 
 @_op.register_fake
 def _empty(x: Tensor, weight: Tensor, bias: Any, before: list[int], after: list[int], dilation: list[int]) -> Tensor:
+    return x.new_empty(_size(x, weight, before, after, dilation))
+
+
+def _size(x: Tensor, weight: Tensor, before: list[int], after: list[int], dilation: list[int]) -> tuple[int, ...]:
     rows = zip(x.shape[2:], before, after, nd.spans(weight.shape[2:], dilation), strict=True)
-    return x.new_empty((x.shape[0], weight.shape[0], *(n + b + a - span + 1 for n, b, a, span in rows)))
+    return (x.shape[0], weight.shape[0], *(n + b + a - span + 1 for n, b, a, span in rows))
 
 
 def _keep(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -130,6 +136,14 @@ def weight_gradient(
     return torch.ops.aten.convolution_backward(g, padded, weight, *options)[1]
 
 
+def slab(padded: Sequence[int], span: Sequence[int], channels: int, itemsize: int) -> int:
+    """Bytes of padded input a thread lays out at a time: all channels of a group."""
+    if len(padded) == 1:
+        return channels * (2 * TILE + span[0]) * itemsize
+    plane = math.prod(padded[1:]) * channels * itemsize
+    return max(2 * span[0] * plane, min(SLAB, padded[0] * plane))
+
+
 class _Layout:
     """Where everything lies: axes merged to (first, middle, last), the slab's rows, every tap's offset."""
 
@@ -156,14 +170,18 @@ class _Layout:
         taps = np.ix_(*(np.arange(k) * d for k, d in zip(kernel, dilation, strict=True)))
         steps = [rows, *(math.prod(padded[a + 1 : -1]) for a in range(1, len(padded) - 1))]
         offsets = sum(t * step for t, step in zip(taps[:-1], steps, strict=True)) * self.wide + taps[-1]
-        self.offsets = np.ascontiguousarray(np.broadcast_to(offsets, kernel)).ravel()
+        offsets = np.ascontiguousarray(np.broadcast_to(offsets, kernel)).ravel()
+        # Two or three taps beyond a multiple of four become four: the last again, with no weight. It reads a sample of
+        # the window once more, so a NaN or Inf there changes no output that was finite.
+        self.spare = -offsets.size % 4 if offsets.size % 4 > 1 else 0
+        self.offsets = np.concatenate([offsets, offsets[-1:].repeat(self.spare)])
         self.scratch = (weight[1], (self.planes + span[0] - 1) * rows * self.wide)
 
     def run(self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
         """Fill y, all of whose outputs are counted in units of (batch, group, slab, stretch of a row)."""
         (batch, channels, first, *_, last), (out_channels, per_group, *_) = self.x, self.weight
         x = x.reshape(batch, channels, first, -1, last)
-        weight = weight.reshape(out_channels, per_group, -1)
+        weight = np.pad(weight.reshape(out_channels, per_group, -1), ((0, 0), (0, 0), (0, self.spare)))
         bias = np.zeros(out_channels, x.dtype) if bias is None else bias
         y = y.reshape(batch, out_channels, self.out[0], -1, self.out[-1])
         slabs, stretches = -(-self.out[0] // self.planes), -(-self.out[-1] // self.across)
@@ -196,6 +214,7 @@ def _sum_units(
     out_channels, per_group, taps = weight.shape
     rows, mids, groups = source.size, starts.size, channels // per_group
     slabs, stretches = -(-y.shape[2] // planes), -(-y.shape[4] // across)
+    x_flat, y_flat = x.reshape(-1), y.reshape(-1)
     for unit in range(lo, hi):
         stretch, rest = unit % stretches, unit // stretches
         slab, rest = rest % slabs, rest // slabs
@@ -205,7 +224,9 @@ def _sum_units(
         left = j0 - before
         start, stop = min(max(-left, 0), wide), max(min(wide, n - left), 0)
         stop = max(stop, start)
-        for c in range(per_group):
+        lone = rows == 1 and depth == 1  # one row: its outputs are summed where they belong
+        inside = lone and span0 == 1 and n0 == 1 and left >= 0 and left + m + wide - across <= n  # and read in place
+        for c in range(0 if inside else per_group):
             at = 0
             for i in range(p0 - before0, p0 - before0 + depth + span0 - 1):
                 for q in range(rows):
@@ -222,12 +243,20 @@ def _sum_units(
         length = ((depth - 1) * rows + starts[mids - 1]) * wide + m
         each = out_channels // groups
         for o in range(group * each, (group + 1) * each):
+            into, origin = (
+                (y_flat, ((b * out_channels + o) * y.shape[2] + p0) * y.shape[4] + j0) if lone else (total, 0)
+            )
             for s0 in range(0, length, TILE):
                 v = min(TILE, length - s0)
-                y0 = total[s0 : s0 + v]
+                y0 = into[origin + s0 : origin + s0 + v]
                 y0[:] = bias[o]
                 for c in range(per_group):
-                    s, w = scratch[c, s0:], weight[o, c]
+                    w = weight[o, c]
+                    s = (
+                        x_flat[((b * channels + group * per_group + c) * n + left) + s0 :]
+                        if inside
+                        else scratch[c, s0:]
+                    )
                     k = 0
                     while k + 8 <= taps:
                         a0, a1, a2, a3 = s[offsets[k] :], s[offsets[k + 1] :], s[offsets[k + 2] :], s[offsets[k + 3] :]
@@ -243,17 +272,19 @@ def _sum_units(
                             early = y0[j] + w0 * a0[j] + w1 * a1[j] + w2 * a2[j] + w3 * a3[j]
                             y0[j] = early + w4 * a4[j] + w5 * a5[j] + w6 * a6[j] + w7 * a7[j]
                         k += 8
-                    while k + 3 <= taps:
-                        a0, a1, a2 = s[offsets[k] :], s[offsets[k + 1] :], s[offsets[k + 2] :]
-                        w0, w1, w2 = w[k], w[k + 1], w[k + 2]
+                    while k + 4 <= taps:
+                        a0, a1, a2, a3 = s[offsets[k] :], s[offsets[k + 1] :], s[offsets[k + 2] :], s[offsets[k + 3] :]
+                        w0, w1, w2, w3 = w[k], w[k + 1], w[k + 2], w[k + 3]
                         for j in range(v):
-                            y0[j] = y0[j] + w0 * a0[j] + w1 * a1[j] + w2 * a2[j]
-                        k += 3
+                            y0[j] = y0[j] + w0 * a0[j] + w1 * a1[j] + w2 * a2[j] + w3 * a3[j]
+                        k += 4
                     while k < taps:
                         a0, w0 = s[offsets[k] :], w[k]
                         for j in range(v):
                             y0[j] = y0[j] + w0 * a0[j]
                         k += 1
+            if lone:
+                continue
             for i in range(depth):
                 for q in range(mids):
                     at = (i * rows + starts[q]) * wide

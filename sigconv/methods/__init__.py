@@ -10,10 +10,11 @@ A newcomer adds a file with these names; it is found, tested against the definit
 """
 
 from sigconv.methods._backward import input_gradient, weight_gradient
+from sigconv.methods._calibrate import calibrate, seconds
 from sigconv.methods._call import correlate, describe, precision
 from sigconv.methods._factors import Factors, factorize
 from sigconv.methods._plan import METHODS, plan
-from sigconv.methods._prices import local, shipped, table
+from sigconv.methods._prices import local, save, shipped, table
 from sigconv.methods._problem import Candidate, Plan, Problem
 from sigconv.methods.toeplitz import matrix
 
@@ -23,6 +24,7 @@ __all__ = [
     "Factors",
     "Plan",
     "Problem",
+    "calibrate",
     "correlate",
     "describe",
     "factorize",
@@ -31,6 +33,8 @@ __all__ = [
     "matrix",
     "plan",
     "precision",
+    "save",
+    "seconds",
     "shipped",
     "table",
     "weight_gradient",

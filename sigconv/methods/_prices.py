@@ -15,8 +15,11 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from sigconv import files
 
 LARGEST = 1 << 20  # bytes of a table that is believed
 Table = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]  # device, dtype, method, operation
@@ -43,6 +46,14 @@ def table() -> tuple[Table, str]:
         except (OSError, ValueError) as error:
             warnings.warn(f"cost table {str(own)!r} is left out ({error}): delete it, or calibrate anew", stacklevel=2)
     return _read(shipped())
+
+
+def save(found: dict[str, Any], path: Path) -> None:
+    """A table written whole, or not at all; checked before it stands in for another."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(path, json.dumps(found, indent=1) + "\n")
+    _read(path)
+    table.cache_clear()
 
 
 def _read(path: Path) -> tuple[Table, str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
+from sigconv.kernels._memory import empty
 from sigconv.kernels._state import readable
 from sigconv.kernels._threads import share
 from sigconv.methods._problem import Problem
@@ -102,7 +103,7 @@ def correlate(
         for step in steps:
             rows.setdefault(step[0].start, []).append(stretch(*step).to(x.dtype).flatten(2, 3))
         return torch.cat([torch.cat(row, 2)[:, :, : size[0]] for row in rows.values()])
-    y = x.new_empty(x.shape[0], weight.shape[0], *size)
+    y = empty((x.shape[0], weight.shape[0], *size), x)
 
     def work(first: int, last: int) -> None:
         for step in steps[first:last]:

@@ -7,21 +7,23 @@ channels of a kernel without that axis, so one call of torch does the work, what
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels import taps
-from sigconv.kernels._state import readable
+from sigconv.kernels._state import numba_at_hand, readable
+from sigconv.methods import _prices
 from sigconv.methods._problem import Problem
 
 EXACT = True
 LOCAL = True
 MOST = 3  # axes torch has a convolution for
-FEW = 4  # channels a group for which shifted sums beat torch's matrix products
+LANES = 32  # output channels a group from which torch's matrix products are at full speed
 WORTH = 1 << 20  # multiply-accumulates below which torch's call is over before a kernel has begun
+ROOM = 8 << 20  # bytes of a thread's slab: more would fall out of its cache
 
 
 def correlate(
@@ -34,9 +36,11 @@ def correlate(
     dilation: tuple[int, ...],
     groups: int,
 ) -> Tensor:
-    """Shifted sums for few channels, else torch; zeros on both sides alike are left to torch, where they are free."""
-    if readable(x, weight, bias) and taps.usable(x) and _thin(x, weight, stride, margins, dilation):
-        return taps.shifted_sums(x, weight, bias, margins, dilation)
+    """Shifted sums where they are cheaper, else torch; zeros on both sides alike are left to torch, free of cost."""
+    if readable(x, weight, bias) and taps.usable(x) and not _channels_last(x):
+        shape = _Shape.of(x, weight, stride, margins, dilation, groups)
+        if shape.by_taps():
+            return taps.shifted_sums(x, weight, bias, margins, dilation)
     padding = nd.symmetric(margins)
     if padding is None:
         x, padding = nd.pad(x, margins), [0] * len(margins)
@@ -47,15 +51,37 @@ def correlate(
     return convolution(x, weight, bias, stride, padding, dilation, groups)
 
 
-def _thin(x: Tensor, weight: Tensor, stride: tuple[int, ...], margins: nd.Margins, dilation: tuple[int, ...]) -> bool:
-    """Whether the kernel is worth starting."""
-    if weight.shape[1] > FEW or max(stride) > 1 or _channels_last(x):
-        return False
-    positions = [
-        n + b + a - s + 1
-        for n, (b, a), s in zip(x.shape[2:], margins, nd.spans(weight.shape[2:], dilation), strict=True)
-    ]
-    return x.shape[0] * weight.numel() * math.prod(positions) >= WORTH
+class _Shape(NamedTuple):
+    """What decides between torch and our kernel."""
+
+    macs: int
+    outs: int  # output channels of a group
+    moved: int  # values in and out
+    slab: int  # bytes a thread lays out
+    dense: bool  # stride 1
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, x: Tensor, weight: Tensor, stride: tuple, margins: nd.Margins, dilation: tuple, groups: int) -> _Shape:
+        span = nd.spans(weight.shape[2:], dilation)
+        padded = [n + b + a for n, (b, a) in zip(x.shape[2:], margins, strict=True)]
+        outputs = x.shape[0] * math.prod((n - s) // step + 1 for n, s, step in zip(padded, span, stride, strict=True))
+        moved = x.numel() + outputs * weight.shape[0]
+        slab = taps.slab(padded, span, weight.shape[1], x.element_size())
+        return cls(outputs * weight.numel(), weight.shape[0] // groups, moved, slab, max(stride) == 1, x.dtype)
+
+    def by_taps(self) -> bool:
+        """Whether the kernel is cheaper by the cost table."""
+        if not self.dense or self.macs < WORTH or self.slab > ROOM:
+            return False
+        ours, torchs = self.shifted(), self.torchs()
+        return _prices.seconds("direct", ours, self.dtype, "cpu") < _prices.seconds("direct", torchs, self.dtype, "cpu")
+
+    def shifted(self) -> dict[str, float]:
+        return {"shifted_call": 1, "shifted_mac": self.macs, "shifted_moved": self.moved}
+
+    def torchs(self) -> dict[str, float]:
+        return {"call": 1, "lane_mac": self.macs / max(min(self.outs, LANES), 1), "moved": self.moved}
 
 
 def _channels_last(x: Tensor) -> bool:
@@ -77,19 +103,20 @@ def _folded(x, weight, bias, extra, stride, padding, dilation, groups) -> Tensor
     return y.unflatten(0, (x.shape[0], *positions)).movedim(tuple(range(1, 1 + extra)), tuple(range(2, 2 + extra)))
 
 
+def _shape(problem: Problem) -> _Shape:
+    moved, outs = problem.inputs + problem.outputs, problem.out_channels // problem.groups
+    slab = taps.slab(problem.padded, problem.span, problem.per_group, problem.itemsize)
+    return _Shape(problem.macs, outs, moved, slab, max(problem.stride) == 1, problem.dtype)
+
+
 def _by_taps(problem: Problem) -> bool:
-    few = problem.per_group <= FEW and max(problem.stride) == 1 and problem.device in ("cpu", "meta")
-    return few and problem.macs >= WORTH and problem.itemsize in (4, 8)
+    return problem.device in ("cpu", "meta") and numba_at_hand() and _shape(problem).by_taps()
 
 
 def cost(problem: Problem) -> dict[str, float]:
-    """At the matrix unit's speed with many channels; torch is slow on few channels, our kernel is made for them."""
-    moved = problem.inputs + problem.outputs
-    if _by_taps(problem):
-        return {"shifted_call": 1, "shifted_mac": problem.macs, "shifted_moved": moved}
-    outs = problem.out_channels // problem.groups
-    kind = "dense" if min(problem.per_group, outs) >= 8 else "mixed" if max(problem.per_group, outs) >= 8 else "thin"
-    return {"call": 1, f"{kind}_mac": problem.macs, "moved": moved}
+    """As torch's matrix products go, the slower the fewer output channels; or as our kernel does."""
+    shape = _shape(problem)
+    return shape.shifted() if _by_taps(problem) else shape.torchs()
 
 
 def memory(problem: Problem) -> int:
@@ -97,8 +124,8 @@ def memory(problem: Problem) -> int:
     leading = math.prod(problem.kernel_size[: max(len(problem.kernel_size) - MOST, 0)])
     held = 2 * problem.outputs + 2 * problem.inputs * leading
     if _by_taps(problem):
-        slabs = torch.get_num_threads() * (problem.per_group + 1) * (4 << 20)
-        return problem.itemsize * (held + problem.inputs) + slabs
+        slabs = torch.get_num_threads() * 2 * _shape(problem).slab
+        return problem.itemsize * (problem.outputs + 2 * problem.inputs) + slabs + (8 << 20)
     if problem.itemsize == 8 or leading > 1:
         held += problem.outputs // max(problem.out_channels, 1) * problem.terms * problem.groups
     return problem.itemsize * 2 * held + (8 << 20)

@@ -1,0 +1,128 @@
+"""Ours and peers side by side: interleaved in one process, so that whatever else the machine does slows all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of work and those who do it: ours first, then peers; every runner answers with the same numbers."""
+
+    name: str
+    runners: dict[str, Callable[[], Any]]
+    goal: float | None = None  # times the best peer
+    tolerance: float = 1e-4  # of the largest value: answers that differ by more are not the same work
+    harder_than: str = ""  # a case of the same runners that must not take longer
+    notes: str = ""
+
+
+@dataclass
+class Result:
+    """What a race came to, in seconds and ratios."""
+
+    case: str
+    seconds: dict[str, list[float]]
+    differ: dict[str, float]
+    goal: float | None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def ours(self) -> str:
+        """The first runner."""
+        return next(iter(self.seconds))
+
+    @property
+    def best(self) -> str:
+        """The quickest of the others, by medians; ours, if it runs alone."""
+        others = [name for name in self.seconds if name != self.ours] or [self.ours]
+        return min(others, key=lambda name: statistics.median(self.seconds[name]))
+
+    @property
+    def ratios(self) -> list[float]:
+        """The best peer's time over ours, repeat by repeat."""
+        return [peer / ours for ours, peer in zip(self.seconds[self.ours], self.seconds[self.best], strict=True)]
+
+    def record(self) -> dict[str, Any]:
+        """For JSON: medians and spreads."""
+        ratios = sorted(self.ratios)
+        rows = {
+            name: {"median_ms": 1e3 * statistics.median(t), "least_ms": 1e3 * min(t), "most_ms": 1e3 * max(t)}
+            for name, t in self.seconds.items()
+        }
+        ratio = {"median": statistics.median(ratios), "least": ratios[0], "most": ratios[-1]}
+        met = None if self.goal is None else ratio["median"] >= self.goal
+        return {
+            "case": self.case,
+            "runners": rows,
+            "best_peer": self.best,
+            "ratio": ratio,
+            "goal": self.goal,
+            "met": met,
+            "differ": self.differ,
+            "warnings": self.warnings,
+        }
+
+
+def run(cases: list[Case], repeats: int, device: str, told: Callable[[int, Result], None]) -> Iterator[Result]:
+    """Race every case; told hears of each as it ends."""
+    done: dict[str, Result] = {}
+    for number, case in enumerate(cases, start=1):
+        result = race(case, repeats, device)
+        for name in result.seconds if case.harder_than in done else ():
+            easier = done[case.harder_than].seconds.get(name)
+            if easier and statistics.median(easier) > 1.3 * statistics.median(result.seconds[name]):
+                result.warnings.append(f"{name} took longer for less work in {case.harder_than!r}: run again")
+        done[case.name] = result
+        told(number, result)
+        yield result
+
+
+def race(case: Case, repeats: int, device: str) -> Result:
+    """One round that does not count, whose answers are compared; then every runner in turn, so many times."""
+    answers = {name: _numbers(work()) for name, work in case.runners.items()}
+    reference = next(iter(answers.values()))
+    scale = max(float(np.abs(reference).max()), 1e-30)
+    differ = {name: _distance(reference, answer) / scale for name, answer in answers.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in case.runners}
+    for _ in range(repeats):
+        for name, work in case.runners.items():
+            begun = time.perf_counter()
+            work()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            seconds[name].append(time.perf_counter() - begun)
+    result = Result(case.name, seconds, differ, case.goal)
+    result.warnings += [f"{name} differs by {d:.1e}" for name, d in differ.items() if not d <= case.tolerance]
+    return result
+
+
+def _numbers(answer: Any) -> np.ndarray:
+    return answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else np.asarray(answer)
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    if one.size != other.size:
+        return float("inf")
+    return float(np.abs(one.ravel() - other.ravel()).max()) if one.size else 0.0
+
+
+def table(results: list[Result]) -> str:
+    """A line a case: ours, the best peer, the ratio with its spread, the goal."""
+    lines = [f"{'case':<34}{'ours ms':>10}{'best peer':>26}{'ms':>10}{'ratio (least-most)':>24}  goal"]
+    for result in results:
+        row = result.record()
+        ratio, runners = row["ratio"], row["runners"]
+        spread = f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})"
+        goal = "" if row["goal"] is None else f"{row['goal']:.2f} {'met' if row['met'] else 'NOT MET'}"
+        ours, best = runners[result.ours]["median_ms"], runners[result.best]["median_ms"]
+        lines.append(f"{result.case:<34}{ours:>10.2f}{result.best:>26}{best:>10.2f}{spread:>24}  {goal}")
+        lines += [f"    {warning}" for warning in result.warnings]
+    return "\n".join(lines)
