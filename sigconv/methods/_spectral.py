@@ -91,7 +91,7 @@ def correlate(
         if watch is not None:
             watch(seen, blocks, rows, first, hop)
         spectrum = torch.fft.rfftn(blocks, dim=axes).unflatten(1, (groups, -1))
-        y = torch.fft.irfftn(_product(spectrum, response, not grows).flatten(1, 2), period, axes)
+        y = _inverse(_product(spectrum, response, not grows).flatten(1, 2), period)
         kept = (slice(0, hop, stride[0]), *(slice(0, n, s) for n, s in zip(dense[1:], stride[1:], strict=True)))
         y = y[(..., *kept)]  # batch, out, blocks, outputs of a block, *outputs
         return y if bias is None else y + nd.per_channel(bias.to(precise), ndim + 1)
@@ -135,6 +135,12 @@ def _write(y: Tensor, part: Tensor, first: int) -> None:
     y.narrow(2, 0, whole * step).unflatten(2, (whole, step)).copy_(part[:, :, :whole])
     if whole < part.shape[2]:
         y[:, :, whole * step :] = part[:, :, whole, : y.shape[2] - whole * step]
+
+
+def _inverse(spectrum: Tensor, period: list[int]) -> Tensor:
+    """irfftn over the last axes; the complex axes first and by themselves, which takes torch half the time."""
+    leading = tuple(range(-len(period), -1))
+    return torch.fft.irfft(torch.fft.ifftn(spectrum, dim=leading) if leading else spectrum, period[-1])
 
 
 def _product(spectrum: Tensor, response: Tensor, in_place: bool) -> Tensor:
