@@ -135,7 +135,9 @@ def _mended(x: Tensor, weight: Tensor, options: Options, method: str, exact: boo
     guard = Guard(x, weight, options["groups"], options["dilation"], exact)
     y = METHODS[method].correlate(x, weight, None, **options, multiple=guard.cell[0], watch=guard.watch)
     dense = [n + b + a - s + 1 for n, (b, a), s in zip(x.shape[2:], options["margins"], span, strict=True)]
-    regions = guard.untrusted(dense)
+    padded = tuple(n + s - 1 for n, s in zip(dense, span, strict=True))
+    _, hop = METHODS[method].blocking(padded, span, math.lcm(stride[0], guard.cell[0]))
+    regions = guard.untrusted(dense, hop)
     if regions is None:
         return direct(x, weight, None, **options)
     for region in regions:

@@ -18,14 +18,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
-from sigconv.methods import _spectral, overlap, windows
+from sigconv.methods import _spectral, fft, windows
 from sigconv.methods._regions import Region, runs, volume
 
-CELLS = (24, 6, 4, 3)  # cells along a kernel's axis, at most, in one, two, three and more dimensions
+CELLS = (24, 5, 4, 3)  # cells along a kernel's axis, at most, in one, two, three and more dimensions
 CLOSE = 1000  # taps to a cell's sample where transforms are no more precise than the answer: the bound must be close
 FEW = 64  # coarse taps that are summed directly; more go through a float32 transform, its own error taken off
-SMALL = 1e-140  # of all norms: their squares would underflow
+SMALL = 1e-140  # squares of such numbers are lost, and their norms bound nothing
 SHELL = 2  # cells at the ends of an axis that may be summed directly by themselves: there only corners overlap
+
+
+def likely(terms: int, per_group: int, ndim: int, period: int, padded: bool) -> bool:
+    """Whether noise in float64 would be trusted: nothing wider is left there, so the error must fit into the gate."""
+    allowed = (math.sqrt(terms) - 1) * 0.64 * terms / (2**ndim if padded and ndim > 1 else 1)  # corners see but a part
+    error = max(0.1 * math.log2(max(period, 2)), 1) * math.sqrt(per_group * period * terms)
+    return allowed > 2 * error
 
 
 def cell_of(kernel: tuple[int, ...], wider: bool) -> tuple[int, ...]:
@@ -39,74 +46,86 @@ def cell_of(kernel: tuple[int, ...], wider: bool) -> tuple[int, ...]:
 
 
 class Guard:
-    """Takes note of the input's blocks on their way through; then names the outputs that are not to be trusted.
+    """Looks at the input's blocks on their way through; then names the outputs that are not to be trusted.
 
     exact asks for the direct gate, else only for a mask of non-finite outputs that is the definition's.
     """
 
     def __init__(self, x: Tensor, weight: Tensor, groups: int, dilation: tuple[int, ...], exact: bool) -> None:
-        self.groups, self.exact = groups, exact
+        self.groups, self.exact, self.dtype = groups, exact, x.dtype
         self.inner = _spectral.inner(x.dtype, x.device.type)
         kernel = tuple(weight.shape[2:])
         self.cell = cell_of(kernel, wider=self.inner != x.dtype) if exact else (1,) * len(kernel)
-        self.dtype = x.dtype
-        weight = weight.detach()
-        self.norm = weight.double().flatten(1).norm(dim=1)
-        self.least = _least(nd.spread(weight, dilation).abs().double(), self.cell) if exact else None
+        weight = weight.detach().double()
+        self.norm = weight.flatten(1).norm(dim=1).unflatten(0, (groups, -1))[None, :, :, None]
+        self.least = _least(nd.spread(weight, dilation).abs(), self.cell) if exact else weight
         self.terms = weight[0].numel()
-        self.noted: list[tuple[int, int, Tensor]] = []
+        self.doubtful: list[tuple[int, Tensor]] = []
 
     @torch.no_grad()
-    def watch(self, seen: Tensor, blocks: Tensor, rows: slice, first: int, hop: int) -> None:
-        """Note the norm of x in each cell of a stretch of padded input; or just whether its blocks are finite."""
-        self.block, self.hop = tuple(blocks.shape[3:]), hop
+    def watch(self, seen: Tensor, blocks: Tensor, first: int, hop: int, dense: list[int]) -> None:
+        """Note which cells of a stretch's outputs are not to be trusted; or which of its blocks are not finite."""
         if not self.exact:
-            norms = torch.linalg.vector_norm(blocks, dim=tuple(range(3, blocks.ndim)))
-            self.noted.append((rows.start, first, norms.sum(1, keepdim=True)))
+            norms = torch.linalg.vector_norm(blocks, dim=tuple(range(3, blocks.ndim))).sum((0, 1)) * self.norm.sum()
+            self.doubtful.append((first, ~torch.isfinite(norms)))
             return
+        block = tuple(blocks.shape[3:])
         missing = [-n % s for n, s in zip(seen.shape[2:], self.cell, strict=True)]
-        cells = F.pad(seen, [side for m in reversed(missing) for side in (0, m)]) if any(missing) else seen
-        self.noted.append((rows.start, first * hop // self.cell[0], _norms(cells, self.cell)))
+        if any(missing):
+            seen = F.pad(seen, [side for m in reversed(missing) for side in (0, m)])
+        size, step = -(-block[0] // self.cell[0]), hop // self.cell[0]
+        cells = _norms(seen, self.cell).unfold(2, size, step).movedim(-1, 3)  # batch, channels, blocks, *cells
+        norms = torch.linalg.vector_norm(cells, dim=tuple(range(3, cells.ndim)))
+        norms = norms.unflatten(1, (self.groups, -1)).norm(dim=2)[:, :, None]
+        error = (_factor(math.prod(block), self.inner) * norms * self.norm).flatten(1, 2)  # batch, out, blocks
+        wanted = [step, *(-(-n // s) for n, s in zip(dense[1:], self.cell[1:], strict=True))]
+        bound = self._bound(cells, norms, wanted)  # batch, out, blocks, *cells
+        allowed = torch.finfo(self.dtype).eps * (math.sqrt(self.terms) - 1) * bound
+        trusted = error.reshape(*error.shape, *[1] * len(wanted)) <= allowed
+        if self.inner == torch.float64 == self.dtype and 0 < float(cells.max()) < SMALL:
+            trusted = torch.zeros_like(trusted)
+        self.doubtful.append((first * step, ~trusted.flatten(0, 1).all(0).flatten(0, 1)))
 
-    def untrusted(self, dense: list[int]) -> list[Region] | None:
-        """Regions of the outputs at stride 1 to be summed directly; None: all of them."""
-        noted = _assembled(self.noted)  # batch, channels, *cells; or batch, 1, blocks
-        if self.exact and noted.max() < SMALL:  # squares that vanish bound nothing
-            return None
-        cell = self.cell if self.exact else (self.hop, *dense[1:])
-        cells = [-(-n // s) for n, s in zip(dense, cell, strict=True)]
-        if self.exact:
-            error = self._error(noted).repeat_interleave(self.hop // cell[0], 2)[:, :, : cells[0]]
-            error = error.reshape(*error.shape, *[1] * (len(cells) - 1))
-            doubtful = ~(error <= self._allowed(noted, cells))
-        else:
-            doubtful = ~torch.isfinite(noted * self.norm.sum())
-            doubtful = doubtful.reshape(*noted.shape, *[1] * (len(cells) - 1))
-        if not doubtful.any():
-            return []
-        doubtful = doubtful.flatten(0, 1).any(0).expand(cells).clone()
-        found = [_outputs(region, cell, dense) for region in _covering(doubtful)]
-        return found if sum(map(volume, found)) <= math.prod(dense) // 2 else None
-
-    def _error(self, norms: Tensor) -> Tensor:
-        """What is promised of a transform: relative to the norms of block and kernel."""
-        squares = norms.square().unflatten(1, (self.groups, -1)).sum([2, *range(4, norms.ndim + 1)])
-        size, step = -(-self.block[0] // self.cell[0]), self.hop // self.cell[0]
-        norms = squares.unfold(2, size, step).sum(3).sqrt()  # batch, groups, blocks
-        scale = self.norm.unflatten(0, (self.groups, -1))[None, :, :, None]
-        return (_factor(math.prod(self.block), self.inner) * norms[:, :, None] * scale).flatten(1, 2)
-
-    def _allowed(self, norms: Tensor, cells: list[int]) -> Tensor:
-        """eps·(sqrt(K) - 1)·Σ|x||w| by its lower bound, for every cell of outputs; the one is left for rounding."""
-        ones = (1,) * len(cells)
+    def _bound(self, cells: Tensor, norms: Tensor, wanted: list[int]) -> Tensor:
+        """The cells of every block correlated with the least weights, or a little less: nothing here is negative."""
+        rows = cells.movedim(2, 1).flatten(0, 1)  # batch x blocks, channels, *cells
         taps = self.least.shape[2:]
-        needed = [q + t - 1 for q, t in zip(cells, taps, strict=True)]
-        for axis, (size, n) in enumerate(zip(self.cell, needed, strict=True), start=2):
+        for axis, (size, n, k) in enumerate(zip(self.cell, wanted, taps, strict=True), start=2):
             first = 1 if size > 1 else 0  # outputs of one cell do not all see its own samples
-            norms = norms.narrow(axis, first, min(n, norms.shape[axis] - first))
-        norms = nd.pad(norms, tuple((0, n - have) for n, have in zip(needed, norms.shape[2:], strict=True)))
-        bound = _lower(norms, self.least, {"stride": ones, "dilation": ones, "groups": self.groups})
-        return torch.finfo(self.dtype).eps * (math.sqrt(self.terms) - 1) * bound
+            rows = rows.narrow(axis, first, min(n + k - 1, rows.shape[axis] - first))
+        short = tuple((0, n + k - 1 - have) for n, k, have in zip(wanted, taps, rows.shape[2:], strict=True))
+        rows = nd.pad(rows, short)
+        ones = (1,) * len(wanted)
+        options: dict[str, Any] = {
+            "stride": ones,
+            "dilation": ones,
+            "margins": ((0, 0),) * len(ones),
+            "groups": self.groups,
+        }
+        if math.prod(taps) <= FEW:
+            bound = (
+                windows.correlate(rows, self.least, None, **options).unflatten(0, (cells.shape[0], -1)).movedim(1, 2)
+            )
+            return bound
+        precise = torch.float32
+        bound = fft.correlate(rows.to(precise), self.least.to(precise), None, precise=precise, **options)
+        bound = bound.double().unflatten(0, (cells.shape[0], -1)).movedim(1, 2)
+        scale = self.least.flatten(1).norm(dim=1).unflatten(0, (self.groups, -1))[None, :, :, None]
+        error = (2.5 * torch.finfo(precise).eps * norms * scale).flatten(1, 2)
+        return (bound - error.reshape(*error.shape, *[1] * len(wanted))).clamp(min=0)
+
+    def untrusted(self, dense: list[int], hop: int) -> list[Region] | None:
+        """Regions of the outputs at stride 1 to be summed directly; None: all of them."""
+        if not any(found.any() for _, found in self.doubtful):
+            return []
+        cell = self.cell if self.exact else (hop, *dense[1:])
+        cells = [-(-n // s) for n, s in zip(dense, cell, strict=True)]
+        marked = torch.zeros(cells, dtype=torch.bool, device=self.norm.device)
+        for first, found in self.doubtful:
+            found = found.reshape(-1, *found.shape[1:], *[1] * (len(cells) - found.ndim))[: cells[0] - first]
+            marked[first : first + len(found)] |= found
+        found_regions = [_outputs(region, cell, dense) for region in _covering(marked)]
+        return found_regions if sum(map(volume, found_regions)) <= math.prod(dense) // 2 else None
 
 
 def _norms(x: Tensor, cell: tuple[int, ...]) -> Tensor:
@@ -129,41 +148,12 @@ def _factor(period: int, dtype: torch.dtype) -> float:
     return max(0.1 * math.log2(max(period, 2)), least) * torch.finfo(dtype).eps
 
 
-def _lower(norms: Tensor, least: Tensor, options: dict[str, Any]) -> Tensor:
-    """norms correlated with least, or a little less: nothing here is negative."""
-    margins = ((0, 0),) * (least.ndim - 2)
-    if least[0, 0].numel() <= FEW:
-        return windows.correlate(norms, least, None, margins=margins, **options)
-    about = overlap.correlate(norms.float(), least.float(), None, margins=margins, precise=torch.float32, **options)
-    block, hop = overlap.blocking(tuple(norms.shape[2:]), tuple(least.shape[2:]), 1)
-    squares = norms.square().unflatten(1, (options["groups"], -1)).sum([2, *range(4, norms.ndim + 1)])
-    squares = F.pad(
-        squares, (0, -(squares.shape[2] - block) % hop if squares.shape[2] > block else block - squares.shape[2])
-    )
-    norms = squares.unfold(2, block, hop).sum(3).sqrt().repeat_interleave(hop, 2)[:, :, None, : about.shape[2]]
-    scale = least.flatten(1).norm(dim=1).unflatten(0, (options["groups"], -1))[None, :, :, None]
-    error = (2.5 * torch.finfo(torch.float32).eps * norms * scale).flatten(1, 2)
-    return (about.double() - error.reshape(*error.shape, *[1] * (about.ndim - 3))).clamp(min=0)
-
-
 def _least(weight: Tensor, cell: tuple[int, ...]) -> Tensor:
     """For every cell that all outputs of one cell see: the least |w| any of them has on any of its samples."""
     for axis, size in enumerate(cell, start=2):
         if size > 1:  # sample t of cell q + j is tap t - i of output i: jS - S + 1 … jS + S - 1
             weight = weight.narrow(axis, 1, weight.shape[axis] - 1).unfold(axis, 2 * size - 1, size).amin(-1)
     return weight
-
-
-def _assembled(parts: list[tuple[int, int, Tensor]]) -> Tensor:
-    """One tensor of what was noted stretch by stretch: each lies at (row, place) of the first and the third axis."""
-    rows = max(row + part.shape[0] for row, _, part in parts)
-    places = max(place + part.shape[2] for _, place, part in parts)
-    if len(parts) == 1:
-        return parts[0][2]
-    whole = parts[0][2].new_zeros(rows, parts[0][2].shape[1], places, *parts[0][2].shape[3:])
-    for row, place, part in parts:
-        whole[row : row + part.shape[0], :, place : place + part.shape[2]] = part
-    return whole
 
 
 def _covering(marked: Tensor) -> list[Region]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
 from sigconv.methods import _prices
+from sigconv.methods._guard import likely
 from sigconv.methods._problem import Candidate, Plan, Problem
 
 METHODS: Mapping[str, ModuleType] = {
@@ -47,15 +51,21 @@ def _candidate(name: str, problem: Problem, guarded: bool) -> Candidate:
     if name == "windows":
         refused = "the definition: every window is written out"
     elif not (method.EXACT or refused):
-        refused = _no_spectra(problem, guarded)
+        refused = _no_spectra(method, problem, guarded)
     price = _prices.seconds(name, method.cost(problem), problem.dtype, problem.device) if not refused else 0.0
     return Candidate(name, price, problem.kept + method.memory(problem) if not refused else 0, refused)
 
 
-def _no_spectra(problem: Problem, guarded: bool) -> str:
+def _no_spectra(method: ModuleType, problem: Problem, guarded: bool) -> str:
     """Why spectra are not to be trusted here, if so."""
     if problem.device == "cuda" or not guarded:
         return "needs a look at values, which this call does not allow"
     if max(problem.dilation) > 1:
         return "the value guard does not bound dilated kernels"
+    if problem.dtype == torch.float64:
+        block, _ = method.blocking(problem.padded, problem.span, problem.stride[0])
+        period = block * math.prod(problem.padded[1:])
+        padded = any(map(any, problem.margins))
+        if not likely(problem.terms, problem.per_group, len(problem.size), period, padded):
+            return "an error of float64 transforms could exceed the gate"
     return ""

@@ -21,7 +21,7 @@ from sigconv.kernels._threads import share
 from sigconv.methods._problem import Problem
 
 BATCH = 1 << 19  # samples a thread transforms at a time: they stay in cache, and memory stays bounded
-Watch = Callable[[Tensor, Tensor, slice, int, int], None]
+Watch = Callable[[Tensor, Tensor, int, int, list[int]], None]
 Blocking = Callable[[tuple[int, ...], tuple[int, ...], int], tuple[int, int]]  # padded, span, multiple -> block, hop
 
 
@@ -89,7 +89,7 @@ def correlate(
         seen = F.pad(seen, around) if any(around) else seen
         blocks = seen.unfold(2, block, hop).movedim(-1, 3)
         if watch is not None:
-            watch(seen, blocks, rows, first, hop)
+            watch(seen, blocks, first, hop, dense)
         spectrum = torch.fft.rfftn(blocks, dim=axes).unflatten(1, (groups, -1))
         y = _inverse(_product(spectrum, response, not grows).flatten(1, 2), period)
         kept = (slice(0, hop, stride[0]), *(slice(0, n, s) for n, s in zip(dense[1:], stride[1:], strict=True)))

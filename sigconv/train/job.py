@@ -142,7 +142,7 @@ def environment() -> dict[str, Any]:
     """What a run was run with: versions, machine, threads, and the state of the checkout."""
     import numpy
 
-    from sigconv import __version__
+    from sigconv import __version__, methods
 
     return {
         "sigconv": __version__,
@@ -152,6 +152,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "cost_table": methods.table()[1],
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "git": _git("rev-parse", "HEAD"),
         "git_changes": bool(_git("status", "--porcelain")),
