@@ -78,12 +78,13 @@ class Guard:
         norms = torch.linalg.vector_norm(cells, dim=tuple(range(3, cells.ndim)))
         norms = norms.unflatten(1, (self.groups, -1)).norm(dim=2)[:, :, None]
         error = (_factor(math.prod(block), self.inner) * norms * self.norm).flatten(1, 2)  # batch, out, blocks
+        tiny = self.inner == torch.float64 == self.dtype and 0 < float(cells.max()) < SMALL
+        if math.prod(self.least.shape[2:]) > FEW:  # its bound goes through float32: half the memory to move
+            cells = cells.float()
         wanted = [step, *(-(-n // s) for n, s in zip(dense[1:], self.cell[1:], strict=True))]
         bound = self._bound(cells, norms, wanted)  # batch, out, blocks, *cells
         allowed = torch.finfo(self.dtype).eps * (math.sqrt(self.terms) - 1) * bound
-        trusted = error.reshape(*error.shape, *[1] * len(wanted)) <= allowed
-        if self.inner == torch.float64 == self.dtype and 0 < float(cells.max()) < SMALL:
-            trusted = torch.zeros_like(trusted)
+        trusted = (error.reshape(*error.shape, *[1] * len(wanted)) <= allowed) & (not tiny)
         self.doubtful.append((first * step, ~trusted.flatten(0, 1).all(0).flatten(0, 1)))
 
     def _bound(self, cells: Tensor, norms: Tensor, wanted: list[int]) -> Tensor:
@@ -109,10 +110,10 @@ class Guard:
             return bound
         precise = torch.float32
         bound = fft.correlate(rows.to(precise), self.least.to(precise), None, precise=precise, **options)
-        bound = bound.double().unflatten(0, (cells.shape[0], -1)).movedim(1, 2)
+        bound = bound.unflatten(0, (cells.shape[0], -1)).movedim(1, 2)
         scale = self.least.flatten(1).norm(dim=1).unflatten(0, (self.groups, -1))[None, :, :, None]
-        error = (2.5 * torch.finfo(precise).eps * norms * scale).flatten(1, 2)
-        return (bound - error.reshape(*error.shape, *[1] * len(wanted))).clamp(min=0)
+        error = (3 * torch.finfo(precise).eps * norms * scale).flatten(1, 2).to(precise)
+        return (bound - error.reshape(*error.shape, *[1] * len(wanted))).clamp_(min=0)
 
     def untrusted(self, dense: list[int], hop: int) -> list[Region] | None:
         """Regions of the outputs at stride 1 to be summed directly; None: all of them."""
