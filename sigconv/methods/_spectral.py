@@ -178,7 +178,7 @@ def memory(problem: Problem, blocking: Blocking) -> int:
     n = block * math.prod(map(fast_length, problem.padded[1:]))
     channels = max(problem.in_channels, problem.out_channels)
     blocks = problem.batch * -(-(problem.padded[0] - problem.span[0] + 1) // hop)
-    at_once = min(max(BATCH // (channels * n), 1), blocks)
+    at_once = min(max(BATCH // (channels * n), 1) * torch.get_num_threads(), blocks)
     kernels = 3 * problem.out_channels * problem.per_group * n
     rounds = at_once * n * (5 * problem.in_channels + 8 * problem.out_channels)
     return 8 * (kernels + rounds) + problem.itemsize * (problem.inputs + 2 * problem.outputs) + (1 << 20)
