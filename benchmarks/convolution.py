@@ -89,10 +89,8 @@ def _four(device: str) -> Case:
     x, weight = torch.randn(1, 4, 16, 32, 32, 32, device=device), torch.randn(8, 4, 3, 3, 3, 3, device=device)
 
     def loop() -> torch.Tensor:
-        frames = []
-        for t in range(14):
-            frames.append(sum(F.conv3d(x[:, :, t + k], weight[:, :, k]) for k in range(3)))
-        return torch.stack(frames, 2)
+        each = lambda t: [F.conv3d(x[:, :, t + k], weight[:, :, k]) for k in range(3)]
+        return torch.stack([a + b + c for a, b, c in map(each, range(14))], 2)
 
     runners = {"sigconv": lambda: sc.conv(x, weight), "double loop of conv3d": loop}
     return Case("4-D 4->8, 3^4", runners, 3.0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -10,7 +13,7 @@ import sigconv as sc
 from sigconv.benchmarks._race import Case
 
 # in, out, groups, size, kernel_size, options
-GRID = (
+GRID: tuple[tuple[Any, ...], ...] = (
     (1, 1, 1, (50_000,), (15,), {}),
     (1, 1, 1, (3_000_000,), (63,), {"padding": "same"}),
     (1, 1, 1, (3_000_000,), (400,), {"padding": "full"}),
@@ -34,21 +37,20 @@ LONGEST = 1.0  # seconds: a method predicted to take longer does not run
 
 def cases(device: str) -> list[Case]:
     """auto first; the goal is to be no more than 1.3 times slower than the best."""
-    return [_case(*row, dtype, device) for dtype in (torch.float32, torch.float64) for row in GRID]
+    return [_case(row, dtype, device) for dtype in (torch.float32, torch.float64) for row in GRID]
 
 
-def _case(
-    inside: int, outside: int, groups: int, size: tuple, kernel: tuple, options: dict, dtype: torch.dtype, device: str
-) -> Case:
+def _case(row: tuple[Any, ...], dtype: torch.dtype, device: str) -> Case:
+    inside, outside, groups, size, kernel, options = row
     generator = torch.Generator().manual_seed(math.prod(size))
     x = torch.randn(1, inside, *size, generator=generator).to(device, dtype)
     weight = torch.randn(outside, inside // groups, *kernel, generator=generator).to(device, dtype)
     options = options | {"groups": groups}
     plan = sc.plan(x, weight, **options)
-    runners = {"auto": lambda: sc.conv(x, weight, **options)}
-    for row in plan.candidates:
-        if not row.refused and row.seconds < LONGEST and row.memory < 2 << 30:
-            runners[row.method] = lambda method=row.method: sc.conv(x, weight, **options, method=method)
+    runners: dict[str, Callable[[], Any]] = {"auto": functools.partial(sc.conv, x, weight, **options)}
+    for found in plan.candidates:
+        if not found.refused and found.seconds < LONGEST and found.memory < 2 << 30:
+            runners[found.method] = functools.partial(sc.conv, x, weight, **options, method=found.method)
     stride = f"/{options['stride']}" if "stride" in options else ""
     shape = "x".join(map(str, size))
     channels = f"{inside}->{outside}" if groups == 1 else f"{inside} depthwise"

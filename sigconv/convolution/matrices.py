@@ -97,16 +97,17 @@ def to_dense(layer: Conv, size: Any) -> nn.Linear:
     >>> to_dense(Conv(1, 1, (3,), bias=False), (6,)).weight.count_nonzero().item()
     12
     """
-    size = nd.ntuple(size, layer.ndim, "size")
+    ndim = len(layer.kernel_size)
+    size = nd.ntuple(size, ndim, "size")
     margins, modes = (
         nd.margins(layer.padding, layer.kernel_size, layer.dilation),
-        nd.border_modes(layer.padding_mode, layer.ndim),
+        nd.border_modes(layer.padding_mode, ndim),
     )
     if "constant" in modes and layer.value != 0:
         raise ValueError(f"padding_mode 'constant' with value {layer.value} is not linear: no matrix adds a constant")
     weight = layer.weight.detach()
     weight = weight.flip(tuple(range(2, weight.ndim))) if layer.flip else weight
-    options = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
+    options: dict[str, Any] = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
     h = methods.matrix(weight, size, margins=margins, modes=modes, **options)
     dense = nn.Linear(h.shape[1], h.shape[0], bias=layer.bias is not None, device=h.device, dtype=h.dtype)
     dense.weight.data = h

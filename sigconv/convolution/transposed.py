@@ -87,7 +87,13 @@ def _spread_out(
         extra = [side for n, r in zip(reversed(padded), reversed(reach), strict=True) for side in (0, n - r)]
         return torch.nn.functional.pad(y.to(x.dtype), extra) if any(extra) else y.to(x.dtype)
     zeros = ((0, 0),) * ndim
-    options = {"size": padded, "stride": stride, "margins": zeros, "dilation": dilation, "groups": groups}
+    options: dict[str, Any] = {
+        "size": padded,
+        "stride": stride,
+        "margins": zeros,
+        "dilation": dilation,
+        "groups": groups,
+    }
     correlate = lambda *args, **kwargs: methods.correlate(*args, **kwargs, method=method)
     return methods.input_gradient(x, weight, **options, correlate=correlate)
 

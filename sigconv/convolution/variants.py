@@ -216,7 +216,7 @@ class MaskedConv(Conv):
     (0.0, 0.0)
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, return_weight: bool = False) -> Any:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Tensor | None = None, return_weight: bool = False) -> Any:
         """masked_conv(x, weight, mask, bias) with this layer's options."""
         return masked_conv(
             x,

@@ -58,11 +58,12 @@ def twin(
     sizes = _sizes(x, weight, dilation)
     x = x.unflatten(1, (groups, -1))
     filters = weight.unflatten(0, (groups, -1))
-    y = x.new_zeros(x.shape[0], weight.shape[0], *sizes) if bias is None else None
-    y = nd.per_channel(bias, len(sizes)).expand(x.shape[0], weight.shape[0], *sizes) if bias is not None else y
+    zeros = x.new_zeros(x.shape[0], weight.shape[0], *sizes)
+    y = zeros if bias is None else zeros + nd.per_channel(bias, len(sizes))
     for tap in itertools.product(*map(range, kernel_size)):
-        seen = x[(..., *(slice(t * d, t * d + n) for t, d, n in zip(tap, dilation, sizes, strict=True)))]
-        y = y + torch.einsum("bgc...,goc->bgo...", seen, filters[(..., *tap)]).flatten(1, 2)
+        window: Any = (..., *(slice(t * d, t * d + n) for t, d, n in zip(tap, dilation, sizes, strict=True)))
+        place: Any = (..., *tap)
+        y = y + torch.einsum("bgc...,goc->bgo...", x[window], filters[place]).flatten(1, 2)
     return y
 
 

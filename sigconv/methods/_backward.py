@@ -61,7 +61,8 @@ def weight_gradient(
     images = x.unflatten(1, (groups, -1)).movedim((2, 1), (0, 1)).flatten(1, 2)  # in, groups x batch, *space
     filters = g.unflatten(1, (groups, -1)).movedim((1, 2), (0, 1)).flatten(0, 1)  # groups x out, batch, *positions
     tied = correlate(images, filters, None, stride=dilation, margins=margins, dilation=stride, groups=groups)
-    return tied[(..., *(slice(0, k) for k in kernel_size))].transpose(0, 1)
+    kept: Any = (..., *(slice(0, k) for k in kernel_size))
+    return tied[kept].transpose(0, 1)
 
 
 class Guarded(torch.autograd.Function):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,8 +93,12 @@ def correlate(
             watch(seen, blocks, first, hop, dense)
         spectrum = torch.fft.rfftn(blocks, dim=axes).unflatten(1, (groups, -1))
         y = _inverse(_product(spectrum, response, not grows).flatten(1, 2), period)
-        kept = (slice(0, hop, stride[0]), *(slice(0, n, s) for n, s in zip(dense[1:], stride[1:], strict=True)))
-        y = y[(..., *kept)]  # batch, out, blocks, outputs of a block, *outputs
+        kept: Any = (
+            ...,
+            slice(0, hop, stride[0]),
+            *(slice(0, n, s) for n, s in zip(dense[1:], stride[1:], strict=True)),
+        )
+        y = y[kept]  # batch, out, blocks, outputs of a block, *outputs
         return y if bias is None else y + nd.per_channel(bias.to(precise), ndim + 1)
 
     size = [-(-n // s) for n, s in zip(dense, stride, strict=True)]
@@ -181,4 +186,4 @@ def memory(problem: Problem, blocking: Blocking) -> int:
     at_once = min(max(BATCH // (channels * n), 1) * torch.get_num_threads(), blocks)
     kernels = 3 * problem.out_channels * problem.per_group * n
     rounds = at_once * n * (5 * problem.in_channels + 8 * problem.out_channels)
-    return 8 * (kernels + rounds) + problem.itemsize * (problem.inputs + 2 * problem.outputs) + (1 << 20)
+    return 8 * (kernels + rounds) + problem.itemsize * (problem.inputs + 2 * problem.outputs) + (16 << 20)

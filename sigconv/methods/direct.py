@@ -125,7 +125,7 @@ def memory(problem: Problem) -> int:
     held = 2 * problem.outputs + 2 * problem.inputs * leading
     if _by_taps(problem):
         slabs = torch.get_num_threads() * 2 * _shape(problem).slab
-        return problem.itemsize * (problem.outputs + 2 * problem.inputs) + slabs + (8 << 20)
+        return problem.itemsize * (problem.outputs + 2 * problem.inputs) + slabs + (16 << 20)
     if problem.itemsize == 8 or leading > 1:
         held += problem.outputs // max(problem.out_channels, 1) * problem.terms * problem.groups
-    return problem.itemsize * 2 * held + (8 << 20)
+    return problem.itemsize * 2 * held + (16 << 20)

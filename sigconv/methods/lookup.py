@@ -46,7 +46,8 @@ def correlate(
         for first in range(0, kernel[-1], length):
             taps = range(first, min(first + length, kernel[-1]))
             tables.append(_table([rows[_flat((*lead, tap), kernel)] for tap in taps]))
-            letters = [seen[(..., *lead, tap)].flatten() for tap in taps]
+            places: list[Any] = [(..., *lead, tap) for tap in taps]
+            letters = [seen[place].flatten() for place in places]
             words.append(_number(letters, symbols + 1) + start)
             start += tables[-1].shape[0]
     y = _sums(torch.stack(words, 1), torch.cat(tables))

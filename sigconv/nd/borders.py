@@ -76,10 +76,8 @@ def unpad(y: Tensor, margins: Margins, padding_mode: Any = "zeros") -> Tensor:
         if not (before or after):
             continue
         if mode in EXTEND:
-            back = EXTEND[mode](torch.arange(-before, n + after, device=y.device), n)
-            size = list(y.shape)
-            size[dim] = n
-            y = y.new_zeros(size).index_add(dim, back, y)
+            sides = torch.cat([y.narrow(dim, 0, before), y.narrow(dim, before + n, after)], dim)
+            y = y.narrow(dim, before, n).index_add(dim, _beyond(mode, n, before, after, y), sides)
         else:
             y = y.narrow(dim, before, n)
     return y
@@ -94,4 +92,11 @@ def _extend(x: Tensor, dim: int, before: int, after: int, mode: str, value: comp
     n = x.shape[dim]
     if n == 0:
         raise ValueError(f"padding_mode {mode!r} cannot extend an axis of 0 samples: use 'zeros'")
-    return x.index_select(dim, EXTEND[mode](torch.arange(-before, n + after, device=x.device), n))
+    around = x.index_select(dim, _beyond(mode, n, before, after, x))
+    return torch.cat([around.narrow(dim, 0, before), x, around.narrow(dim, before, after)], dim)
+
+
+def _beyond(mode: str, n: int, before: int, after: int, like: Tensor) -> Tensor:
+    """The samples that stand before and after an axis of n."""
+    places = [torch.arange(-before, 0, device=like.device), torch.arange(n, n + after, device=like.device)]
+    return EXTEND[mode](torch.cat(places), n)
