@@ -203,4 +203,17 @@ def test_every_found_file_is_public_in_its_room():
     for name, method in methods.METHODS.items():
         assert callable(method.correlate), name
         assert callable(method.cost), name
+        assert callable(method.memory), name
         assert isinstance(method.EXACT, bool), name
+        assert isinstance(method.LOCAL, bool), name
+
+
+REQUIREMENTS = {"cv": 25, "mx": 11, "pd": 9, "st": 13, "bp": 9}  # how many of each the lectures make of convolution
+NUMERICS = (1, 2, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 28)  # N-rows that concern it, on a CPU
+
+
+def test_every_requirement_of_convolution_is_named_by_a_test():
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    named = set(re.findall(r"(?:(?<=_)|(?<=\b))((?:cv|mx|pd|st|bp|n)\d+)(?=[_\W])", tests.lower()))
+    wanted = {f"{kind}{n}" for kind, most in REQUIREMENTS.items() for n in range(1, most + 1)}
+    assert not (wanted | {f"n{n}" for n in NUMERICS}) - named

@@ -26,6 +26,7 @@ def unfold(
     Rows run over channels, then taps; columns over positions; last axes fastest. A convolution is the weight,
     flattened, times these columns (MX7). Options as in conv; any dtype, x's device. ValueError where none fits.
 
+    >>> import torch
     >>> unfold(torch.tensor([[[1.0, 2.0, 3.0]]]), 2)
     tensor([[[1., 2.],
              [2., 3.]]])
@@ -56,6 +57,7 @@ def fold(
     is added to the samples it came from. fold(unfold(x)) is x times the number of windows over each sample (MX8).
     ValueError where rows or columns do not fit the sizes.
 
+    >>> import torch
     >>> fold(torch.ones(1, 2, 2), (3,), 2)
     tensor([[[1., 2., 1.]]])
     """
