@@ -34,6 +34,7 @@ try:
     import hypothesis
 except ImportError:  # a GPU machine with torch and numpy alone
     collect_ignore = [path.name for path in Path(__file__).parent.glob("test_*.py") if path.name != "test_gpu.py"]
+    collect_ignore.append("peers")
 else:
     hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True, max_examples=100)
     hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1000)

@@ -14,8 +14,6 @@ it to about 25 GMAC/s, so 31 taps over 9.6 M samples take 12 ms beside 5 ms of m
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -25,12 +23,10 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels._adjoint import inverted, tied_sum
+from sigconv.kernels._layout import TILE, Layout
 from sigconv.kernels._memory import empty
 from sigconv.kernels._state import numba_at_hand, transformed
 from sigconv.kernels._threads import share
-
-TILE = 2048  # outputs summed at a time: they stay in the first cache while all taps pass
-SLAB = 1 << 18  # bytes of padded input laid out at a time: they stay in the second
 
 
 def usable(x: Tensor) -> bool:
@@ -78,8 +74,8 @@ def _op(
     y = empty(_size(x, weight, before, after, dilation), x)
     if y.numel():
         flat = None if bias is None else bias.detach().contiguous().numpy()
-        layout = _Layout(tuple(x.shape), tuple(weight.shape), before, after, dilation, x.element_size())
-        layout.run(x.detach().contiguous().numpy(), weight.detach().contiguous().numpy(), flat, y.numpy())
+        lay = Layout(tuple(x.shape), tuple(weight.shape), before, after, dilation, x.element_size())
+        _run(lay, x.detach().contiguous().numpy(), weight.detach().contiguous().numpy(), flat, y.numpy())
     return y
 
 
@@ -137,62 +133,21 @@ def weight_gradient(
     return torch.ops.aten.convolution_backward(g, padded, weight, *options)[1]
 
 
-def slab(padded: Sequence[int], span: Sequence[int], channels: int, itemsize: int) -> int:
-    """Bytes of padded input a thread lays out at a time: all channels of a group."""
-    if len(padded) == 1:
-        return channels * (2 * TILE + span[0]) * itemsize
-    plane = math.prod(padded[1:]) * channels * itemsize
-    return max(2 * span[0] * plane, min(SLAB, padded[0] * plane))
+def _run(lay: Layout, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
+    """Fill y, all of whose outputs are counted in units of (batch, group, slab, stretch of a row)."""
+    (batch, channels, first, *_, last), (out_channels, per_group, *_) = lay.x, lay.weight
+    x = x.reshape(batch, channels, first, -1, last)
+    weight = np.pad(weight.reshape(out_channels, per_group, -1), ((0, 0), (0, 0), (0, lay.spare)))
+    bias = np.zeros(out_channels, x.dtype) if bias is None else bias
+    y = y.reshape(batch, out_channels, lay.out[0], -1, lay.out[-1])
+    slabs, stretches = -(-lay.out[0] // lay.planes), -(-lay.out[-1] // lay.across)
+    fixed = (lay.source.ravel(), lay.starts, lay.offsets, lay.planes, lay.across, lay.wide, lay.span0)
 
+    def work(start: int, stop: int) -> None:
+        scratch, total = np.empty(lay.scratch, x.dtype), np.empty(lay.scratch[1], x.dtype)
+        _compiled()(x, weight, bias, y, scratch, total, *fixed, lay.before[0], lay.before[-1], start, stop)
 
-class _Layout:
-    """Where everything lies: axes merged to (first, middle, last), the slab's rows, every tap's offset."""
-
-    def __init__(self, x: tuple, weight: tuple, before: list, after: list, dilation: list, itemsize: int) -> None:
-        if len(before) == 1:  # one axis is the last; the first and the middle are empty
-            x, weight = (*x[:2], 1, *x[2:]), (*weight[:2], 1, *weight[2:])
-            before, after, dilation = [0, *before], [0, *after], [1, *dilation]
-        self.x, self.weight, self.before = x, weight, before
-        size, kernel = x[2:], weight[2:]
-        span = nd.spans(kernel, dilation)
-        padded = [n + b + a for n, b, a in zip(size, before, after, strict=True)]
-        self.out = [n - s + 1 for n, s in zip(padded, span, strict=True)]
-        self.span0 = span[0]
-        rows = math.prod(padded[1:-1])
-        grid = np.arange(rows).reshape(padded[1:-1])
-        self.source = np.full(padded[1:-1], -1)
-        inside = tuple(slice(b, b + n) for b, n in zip(before[1:-1], size[1:-1], strict=True))
-        self.source[inside] = np.arange(math.prod(size[1:-1])).reshape(size[1:-1])
-        self.starts = grid[tuple(slice(0, n) for n in self.out[1:-1])].ravel()
-        self.across = self.out[-1] if self.out[-1] <= 2 * TILE else 2 * TILE
-        self.wide = self.across + span[-1] - 1
-        fits = SLAB // max(rows * self.wide * itemsize * weight[1], 1) - span[0] + 1
-        self.planes = min(max(fits, span[0]), self.out[0])
-        taps = np.ix_(*(np.arange(k) * d for k, d in zip(kernel, dilation, strict=True)))
-        steps = [rows, *(math.prod(padded[a + 1 : -1]) for a in range(1, len(padded) - 1))]
-        offsets = sum(t * step for t, step in zip(taps[:-1], steps, strict=True)) * self.wide + taps[-1]
-        offsets = np.ascontiguousarray(np.broadcast_to(offsets, kernel)).ravel()
-        # Two or three taps beyond a multiple of four become four: the last again, with no weight. It reads a sample of
-        # the window once more, so a NaN or Inf there changes no output that was finite.
-        self.spare = -offsets.size % 4 if offsets.size % 4 > 1 else 0
-        self.offsets = np.concatenate([offsets, offsets[-1:].repeat(self.spare)])
-        self.scratch = (weight[1], (self.planes + span[0] - 1) * rows * self.wide)
-
-    def run(self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
-        """Fill y, all of whose outputs are counted in units of (batch, group, slab, stretch of a row)."""
-        (batch, channels, first, *_, last), (out_channels, per_group, *_) = self.x, self.weight
-        x = x.reshape(batch, channels, first, -1, last)
-        weight = np.pad(weight.reshape(out_channels, per_group, -1), ((0, 0), (0, 0), (0, self.spare)))
-        bias = np.zeros(out_channels, x.dtype) if bias is None else bias
-        y = y.reshape(batch, out_channels, self.out[0], -1, self.out[-1])
-        slabs, stretches = -(-self.out[0] // self.planes), -(-self.out[-1] // self.across)
-        fixed = (self.source.ravel(), self.starts, self.offsets, self.planes, self.across, self.wide, self.span0)
-
-        def work(start: int, stop: int) -> None:
-            scratch, total = np.empty(self.scratch, x.dtype), np.empty(self.scratch[1], x.dtype)
-            _compiled()(x, weight, bias, y, scratch, total, *fixed, self.before[0], self.before[-1], start, stop)
-
-        share(work, batch * (channels // per_group) * slabs * stretches)
+    share(work, batch * (channels // per_group) * slabs * stretches)
 
 
 @cache

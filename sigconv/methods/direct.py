@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels import taps
+from sigconv.kernels._layout import slab
 from sigconv.kernels._state import numba_at_hand, readable
 from sigconv.methods import _prices
 from sigconv.methods._problem import Problem
@@ -67,8 +68,8 @@ class _Shape(NamedTuple):
         padded = [n + b + a for n, (b, a) in zip(x.shape[2:], margins, strict=True)]
         outputs = x.shape[0] * math.prod((n - s) // step + 1 for n, s, step in zip(padded, span, stride, strict=True))
         moved = x.numel() + outputs * weight.shape[0]
-        slab = taps.slab(padded, span, weight.shape[1], x.element_size())
-        return cls(outputs * weight.numel(), weight.shape[0] // groups, moved, slab, max(stride) == 1, x.dtype)
+        laid = slab(padded, span, weight.shape[1], x.element_size())
+        return cls(outputs * weight.numel(), weight.shape[0] // groups, moved, laid, max(stride) == 1, x.dtype)
 
     def by_taps(self) -> bool:
         """Whether the kernel is cheaper by the cost table."""
@@ -105,8 +106,8 @@ def _folded(x, weight, bias, extra, stride, padding, dilation, groups) -> Tensor
 
 def _shape(problem: Problem) -> _Shape:
     moved, outs = problem.inputs + problem.outputs, problem.out_channels // problem.groups
-    slab = taps.slab(problem.padded, problem.span, problem.per_group, problem.itemsize)
-    return _Shape(problem.macs, outs, moved, slab, max(problem.stride) == 1, problem.dtype)
+    laid = slab(problem.padded, problem.span, problem.per_group, problem.itemsize)
+    return _Shape(problem.macs, outs, moved, laid, max(problem.stride) == 1, problem.dtype)
 
 
 def _by_taps(problem: Problem) -> bool:
