@@ -23,7 +23,6 @@ class Case:
     goal: float | None = None  # times the best peer
     tolerance: float = 1e-4  # of the largest value: answers that differ by more are not the same work
     harder_than: str = ""  # a case of the same runners that must not take longer
-    notes: str = ""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import sigconv as sc
 from sigconv.benchmarks._race import Case
 
-HOURS = 9_600_000  # samples: ten minutes at 16 kHz
+LONG = 9_600_000  # samples: ten minutes at 16 kHz
 
 
 def cases(device: str) -> list[Case]:
@@ -28,7 +28,7 @@ def cases(device: str) -> list[Case]:
 
 def _long(taps: int, goal: float, device: str) -> Case:
     """One long signal and one filter, same size: what SciPy's overlap-add is for."""
-    x, h = torch.randn(HOURS, device=device), torch.randn(taps, device=device)
+    x, h = torch.randn(LONG, device=device), torch.randn(taps, device=device)
     runners: dict[str, Callable[[], Any]] = {"sigconv": lambda: sc.convolve(x, h, "same")}
     if device == "cpu":
         from scipy import ndimage, signal

@@ -24,9 +24,9 @@ def cheap_spectra(monkeypatch):
     """A machine on which the planner takes spectra wherever they may be taken."""
     price = lambda method, work, *_: 0.0 if method in ("overlap", "fft") else 0.5 if "shifted_call" in work else 1.0
     monkeypatch.setattr(_prices, "seconds", price)
-    _plan.plan.cache_clear()
+    _plan._plan.cache_clear()
     yield
-    _plan.plan.cache_clear()
+    _plan._plan.cache_clear()
 
 
 def check(case, method, dtype):
@@ -109,6 +109,84 @@ def test_n1_numbers_whose_squares_vanish_are_not_trusted(cheap_spectra):
     x = torch.randn(1, 1, 9000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1e-170
     weight = torch.randn(1, 1, 1001, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert torch.equal(sc.conv(x, weight), sc.conv(x, weight, method="direct"))
+
+
+@pytest.mark.parametrize("scale", ["tiny weight", "tiny item", "huge"])
+def test_n1_float64_at_the_ends_of_its_range(scale, cheap_spectra):
+    x = torch.randn(2, 1, 9000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.randn(1, 1, 1001, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x[..., 4000:4100] *= 1e12
+    if scale == "tiny weight":
+        weight *= 1e-165
+    elif scale == "tiny item":
+        x[1] *= 1e-180
+    else:
+        x *= 1e280
+    exact, size = (sc.conv(a, b, method="direct") for a, b in ((x, weight), (x.abs(), weight.abs())))
+    error = (sc.conv(x, weight) - exact).abs()
+    assert (error <= 2 * torch.finfo(torch.float64).eps * math.sqrt(1001) * size).all()
+
+
+def test_n2_an_infinity_stays_one_and_does_not_become_nan(cheap_spectra):
+    x, weight = torch.randn(1, 1, 20_000), torch.randn(1, 1, 1001)
+    x[..., 777] = math.inf
+    auto, direct = (sc.conv(x, weight, method=method) for method in ("auto", "direct"))
+    assert torch.equal(auto.isinf(), direct.isinf())
+    assert not auto.isnan().any()
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((2, 16, 64), (16, 16, 3), 1), ((1, 32, 9, 9), (32, 1, 3, 3), 32), ((1, 2, 4, 4, 4, 4), (2, 2, 3, 3, 3, 3), 1)],
+)
+def test_n2_an_infinite_weight_meets_the_margins_zeros_by_every_method(shapes):
+    x, weight = torch.randn(shapes[0]), torch.randn(shapes[1])
+    weight.view(-1)[0] = math.inf
+    masks = [
+        torch.isfinite(sc.conv(x, weight, padding=1, groups=shapes[2], method=m)) for m in ("auto", "direct", "windows")
+    ]
+    assert torch.equal(masks[0], masks[2])
+    assert torch.equal(masks[1], masks[2])
+
+
+def test_a_token_selects_and_what_it_does_not_select_may_be_infinite():
+    weight = torch.randn(4, 4, 6)
+    weight[0, 2, 3] = -math.inf
+    tokens = torch.tensor([[0, 1, 3, 3, 1, 0, 0, 1, 3, 0, 1, 1]])
+    for method in ("auto", *DENSE, "lookup"):
+        assert torch.isfinite(sc.conv(tokens, weight, unknown="zero", method=method)).all(), method
+
+
+def test_a_row_of_outputs_that_sees_only_the_margin_of_another_axis_is_zero():
+    y = sc.conv(torch.ones(1, 8, 1, 20_000), torch.ones(1, 8, 1, 15), padding=(1, 0))
+    assert y[0, 0, :, 0].tolist() == [0, 120, 0]
+    y = sc.conv(torch.ones(1, 1, 1, 100_000), torch.ones(1, 1, 1, 15), padding=((8, 7), (0, 0)))
+    assert y[0, 0].sum(1).count_nonzero() == 1
+
+
+def test_threads_that_all_begin_at_once_keep_torchs_number(monkeypatch):
+    import threading
+
+    from sigconv.kernels import _threads
+
+    monkeypatch.setattr(_threads, "_pools", {})
+    before, seen, gate = torch.get_num_threads(), [], threading.Barrier(4)
+    torch.set_num_threads(2)
+
+    def call():
+        gate.wait()
+        sc.conv(torch.randn(1, 1, 2**18), torch.randn(1, 1, 31))
+        seen.append(torch.get_num_threads())
+
+    try:
+        callers = [threading.Thread(target=call) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [2] * 4
 
 
 @pytest.mark.parametrize("loud", [10.0**p for p in range(9)])
@@ -298,6 +376,21 @@ def test_n18_autocast_gives_every_method_the_lower_precision(cheap_spectra):
     assert {y.dtype for y in [*answers, guarded]} == {torch.bfloat16}
     for y in answers:
         torch.testing.assert_close(y.float(), F.conv1d(x, weight), atol=0.1, rtol=0.05)
+
+
+def test_n18_under_autocast_what_is_not_cast_keeps_its_precision():
+    x, weight = (torch.randn(2, 8, n, dtype=torch.complex64) for n in (500, 9))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(sc.conv(x, weight), sc.conv(x.clone(), weight))
+        y = sc.conv(x, weight)
+    torch.testing.assert_close(y, sc.conv(x, weight))
+
+
+def test_vectorised_jacobians_go_by_the_direct_sum(cheap_spectra):
+    x = torch.randn(1, 1, 3000)
+    run = lambda x: sc.conv(x, torch.ones(1, 1, 1001))[..., :3]
+    one, other = (torch.autograd.functional.jacobian(run, x, vectorize=v) for v in (True, False))
+    torch.testing.assert_close(one, other)
 
 
 # ---- tokens and factors

@@ -231,6 +231,11 @@ WRONG = [
     ),
     (lambda: sc.conv_transpose(torch.ones(1, 1, 2), torch.ones(1, 1, 3), padding=3), "leaves -2 samples on axis 0"),
     (lambda: sc.conv_transpose(torch.ones(1, 1, 2), torch.ones(1, 1, 3), torch.ones(2)), "bias has shape"),
+    (lambda: sc.conv(torch.ones(1, 1, 3), torch.ones(1, 1, 1), torch.ones(1) * 1j), "no place for it"),
+    (
+        lambda: sc.conv_transpose(torch.ones(1, 1, 3), torch.ones(1, 1, 1), torch.ones(1).double()),
+        "bias is torch.float64",
+    ),
     (lambda: sc.fold(torch.ones(1, 4, 3), (3,), 2), "expected .batch, channels x 2 taps, 2 positions"),
     (lambda: sc.fold(torch.ones(1, 4, 3), 3, 2), "one number per axis"),
     (lambda: sc.unfold(torch.ones(1, 4), 2), "needs axes of space"),
@@ -242,7 +247,7 @@ WRONG = [
     (lambda: sc.factorize(torch.ones(3)), "must be a real floating tensor"),
     (lambda: sc.Factors(torch.ones(1, 1), torch.ones(1, 2), (torch.ones(3, 1),)), "all of one rank"),
     (lambda: sc.masked_conv(torch.ones(1, 1, 5), torch.ones(1, 1, 3), torch.ones(4)), r"mask \(4,\) does not fit"),
-    (lambda: sc.LocalConv(1, 1, (3,), (8,))(torch.ones(1, 1, 9)), "the size this layer was made for"),
+    (lambda: sc.LocalConv(1, 1, (3,), (8,))(torch.ones(1, 1, 9)), "as this layer was made for"),
     (lambda: sc.FactorizedConv(1, 1, (3, 3), parts=((0,),)), "must name each of the axes"),
     (lambda: sc.to_conv(nn.Linear(10, 2), (3, 4)), "has 12 values, and the layer takes 10"),
     (
@@ -259,6 +264,35 @@ WRONG = [
         "memory 'lots' is not a number of bytes",
     ),
     (lambda: sc.conv(torch.ones(1, 1, 9), torch.ones(1, 1, 3), memory=0), "memory 0 must be at least one byte"),
+    (lambda: sc.masked_conv(torch.tensor([[0, 1]]), torch.ones(1, 2, 1)), "masked_conv takes floating"),
+    (
+        lambda: sc.masked_conv(torch.ones(1, 1, 5), torch.ones(1, 1, 3), torch.tensor([1.0, -5, 1, 7, 0])),
+        "expected 0 to 1",
+    ),
+    (lambda: sc.masked_conv(torch.ones(1, 1, 5), torch.ones(1, 1, 3), [1, 0, 1, 0, 1]), "mask is list"),
+    (lambda: sc.to_dense(sc.ConvTranspose(2, 2, 3, ndim=1), (4,)), "layer is a ConvTranspose"),
+    (lambda: sc.to_dense(sc.MaskedConv(2, 2, 3, ndim=1), (4,)), "layer is a MaskedConv"),
+    (lambda: sc.to_conv(None, (1, 4)), "linear is a NoneType"),
+    (lambda: sc.conv(np.ma.masked_array(np.ones((1, 1, 3)), np.ones((1, 1, 3))), np.ones((1, 1, 1))), "masked array"),
+    (lambda: sc.conv(torch.tensor([[0, 1]]), torch.zeros(1, 0, 2)), "has no symbols"),
+    (lambda: sc.toeplitz(torch.tensor([math.inf, 1.0]), 3), "must hold finite taps"),
+    (lambda: sc.is_toeplitz(torch.eye(4), rows="a", columns="b"), "rows 'a' are not sizes whose product is 4"),
+    (lambda: sc.conv_max(torch.ones(1, 1, 3) * 1j, torch.ones(1, 1, 1)), "complex ones have no largest"),
+    (lambda: sc.conv(torch.ones(1, 1, 9).to_sparse(), torch.ones(1, 1, 3)), "lies in memory as torch.sparse"),
+    (
+        lambda: sc.conv(torch.ones(1, 1, 9).to(torch.float8_e5m2), torch.ones(1, 1, 3).to(torch.float8_e5m2)),
+        "float8_e5m2, which conv does not sum",
+    ),
+    (
+        lambda: sc.conv(torch.ones(1, 1, 9), torch.ones(1, 1, 3), groups=np.array([2])),
+        r"groups array\(\[2\]\) is not a whole",
+    ),
+    (lambda: sc.Conv(1, 1, (3,), value="a"), "value 'a' is not a number"),
+    (lambda: sc.LocalConv(1, 1, (3,), (8,))(np.ones((1, 1, 8))), "x is ndarray: expected a tensor"),
+    (lambda: sc.factorize(torch.ones(1, 1, 3), "a"), "tol 'a' must lie between"),
+    (lambda: sc.factorize(torch.ones(0, 1, 3)), "holds no values"),
+    (lambda: sc.convolve(np.ones(1000, int), np.ones(700, int), method="toeplitz"), "would need a matrix of"),
+    (lambda: sc.conv(torch.ones(2, 3, 20), torch.ones(4, 3, 5), padding=10**12), "would have .* values"),
     (lambda: sc.conv(torch.ones(1, 1, 9), torch.ones(1, 1, 3), method="lookup"), "'lookup' takes tokens"),
     (lambda: sc.conv(torch.ones(1, 1, 9), torch.ones(1, 1, 3), padding=2**60), "would have .* values"),
     (lambda: sc.conv(torch.ones(1, 1, 9000), torch.ones(1, 1, 3), method="toeplitz"), "would need a matrix of"),
@@ -403,6 +437,14 @@ def test_masked_conv_is_normalised_by_what_it_met(seed):
     assert ((met >= 0) & (met <= 1 + 1e-12)).all()
     missing = np.where(mask, x, np.nan)
     np.testing.assert_allclose(sc.masked_conv(missing[None, None], w[None, None], padding=2)[0, 0], y[0, 0])
+
+
+@pytest.mark.parametrize("method", ["fft", "overlap", "windows"])
+def test_what_meets_nothing_is_invalid_by_every_method(method):
+    x = torch.full((1, 1, 3000), torch.nan)
+    x[..., :1000] = 1
+    _, met = sc.masked_conv(x, torch.rand(1, 1, 101), padding="same", return_weight=True, method=method)
+    assert (met == 0).sum() == 1950
 
 
 def test_a_smoothed_constant_stays_constant_whatever_is_missing():
@@ -631,6 +673,20 @@ def test_st12_three_dimensional_convolution_is_first_class():
     for b in range(2):
         theirs = scipy.ndimage.correlate(x[b, 0], w[0, 0], mode="mirror")
         np.testing.assert_allclose(sc.conv(x, w, padding="same", padding_mode="reflect")[b, 0], theirs, rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["auto", "fft", "overlap", "windows", "direct"])
+def test_n12_a_stride_or_dilation_beyond_the_input_leaves_one_position(method):
+    x, weight = torch.randn(2, 3, 20), torch.randn(4, 3, 5)
+    close(sc.conv(x, weight, stride=2**40, method=method), sc.conv(x, weight)[..., :1], rtol=1e-4, atol=1e-4)
+    one = weight[..., :1]
+    close(sc.conv(x, one, dilation=2**62, padding="full", method=method), sc.conv(x, one), rtol=1e-4, atol=1e-4)
+
+
+def test_factors_of_large_weights_stay_in_range():
+    weight = torch.full((2, 1, 3, 3, 3), 1e38)
+    assert torch.isfinite(sc.factorize(weight).dense()).all()
+    close(sc.factorize(weight).dense(), weight)
 
 
 def test_c7_sizes_of_transposed_convolution():

@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     options, names = _read(arguments, list(sets))
     from sigconv.benchmarks import _race
 
+    if options["output"] and not Path(options["output"]).resolve().parent.is_dir():
+        raise console.UsageError(f"--output {options['output']!r}: there is no such folder")
     found, records = [], []
     for name in names or list(sets):
         cases = importlib.import_module(f"sigconv.benchmarks.{name}").cases(options["device"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 from typing import Any, NamedTuple
@@ -53,8 +54,11 @@ def resolve(
     stride, dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
     margins, modes = nd.margins(padding, kernel_size, dilation), nd.border_modes(padding_mode, ndim)
     size = x.shape[-ndim:]
+    dilation = tuple(d if k > 1 else 1 for d, k in zip(dilation, kernel_size, strict=True))  # one tap has no gaps
     positions = nd.output_size(size, kernel_size, stride, dilation, margins, strict=strict)
     _check_reach(x.shape[0], size, margins, weight.shape[0], positions)
+    rows = zip(size, margins, nd.spans(kernel_size, dilation), stride, strict=True)
+    stride = tuple(min(s, n + b + a - reach + 1) for n, (b, a), reach, s in rows)  # one position is one position
     filled = tuple(((0, 0) if mode == "zeros" else both) for mode, both in zip(modes, margins, strict=True))
     zeros = tuple((both if mode == "zeros" else (0, 0)) for mode, both in zip(modes, margins, strict=True))
     if is_tokens(x) and "constant" in modes:
@@ -70,7 +74,7 @@ def _check_reach(batch: int, size: Any, margins: nd.Margins, channels: int, posi
     if torch.compiler.is_compiling():
         return
     for what, shape in (("padded input", padded), ("output", (batch, channels, *positions))):
-        if math.prod(shape) >= 2**47:
+        if math.prod(shape) >= 2**38:
             raise ValueError(
                 f"the {what} {tuple(shape)} would have {math.prod(shape):.1e} values: check padding and size"
             )
@@ -100,6 +104,8 @@ def check(x: Tensor, weight: Weight, bias: Tensor | None, groups: int) -> None:
             "(out_channels, in_channels / groups, *kernel_size) with as many axes of space, at least one"
         )
     channels = weight.shape[1] * groups if tokens else x.shape[1]
+    if tokens and weight.shape[1] == 0:
+        raise ValueError(f"weight {tuple(weight.shape)} has no symbols: tokens need at least one")
     if tokens and groups > 1:
         raise ValueError(f"groups={groups} has no meaning for tokens: all their symbols are one group")
     if channels != weight.shape[1] * groups or weight.shape[0] % groups:
@@ -113,7 +119,14 @@ def check(x: Tensor, weight: Weight, bias: Tensor | None, groups: int) -> None:
         raise ValueError(f"bias has shape {tuple(bias.shape)}: expected ({weight.shape[0]},), one per output channel")
 
 
+KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
+
+
 def _check_kinds(x: Tensor, weight: Weight, bias: Tensor | None, tokens: bool) -> None:
+    if x.layout != torch.strided:
+        raise TypeError(f"x lies in memory as {x.layout}: convert it, for example by x.to_dense()")
+    if x.dtype not in KINDS and (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"x is {x.dtype}, which conv does not sum: convert it, for example by x.float()")
     if not (x.is_floating_point() or x.is_complex() or tokens):
         raise TypeError(
             f"x is {x.dtype}: conv takes floating or complex values, or integer tokens (batch, *space) without a "
@@ -129,8 +142,22 @@ def _check_kinds(x: Tensor, weight: Weight, bias: Tensor | None, tokens: bool) -
             raise TypeError(f"{name} is {other.dtype} and x is {x.dtype}: convert one to the other's dtype")
         if other.device != x.device:
             raise ValueError(f"{name} is on {other.device} and x on {x.device}: move one to the other")
+    if bias is not None:
+        check_bias(x, weight, bias)
     if bias is not None and tokens and bias.dtype != weight.dtype:
         raise TypeError(f"bias is {bias.dtype} and weight is {weight.dtype}: convert one to the other's dtype")
+
+
+def check_bias(x: Tensor, weight: Weight, bias: Tensor) -> None:
+    """A bias of the output's kind: complex only where the output is."""
+    if not isinstance(bias, Tensor):
+        raise TypeError(f"bias is a {type(bias).__name__} and x a tensor: convert one to the other's kind")
+    if methods.precision(bias.dtype) != methods.precision(weight.dtype):
+        raise TypeError(f"bias is {bias.dtype} and weight is {weight.dtype}: convert one to the other's dtype")
+    if bias.is_complex() and not (x.is_complex() or weight.dtype.is_complex):
+        raise TypeError(f"bias is {bias.dtype}, and x and weight are real: a real output has no place for it")
+    if bias.device != x.device:
+        raise ValueError(f"bias is on {bias.device} and x on {x.device}: move one to the other")
 
 
 def autocast(x: Tensor, weight: Weight, bias: Tensor | None) -> tuple[Tensor, Any, Tensor | None]:
@@ -144,6 +171,14 @@ def autocast(x: Tensor, weight: Weight, bias: Tensor | None) -> tuple[Tensor, An
         for t in (x, weight, bias)
     ]
     return cast[0], cast[1], cast[2]
+
+
+def settled(x: Tensor) -> contextlib.AbstractContextManager:
+    """What has been cast stays as it is: no autocast inside."""
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return contextlib.nullcontext()
 
 
 def turned(weight: Weight, flip: bool) -> Weight:
@@ -174,14 +209,25 @@ def bytes_of(memory: Any) -> int | None:
     if isinstance(memory, int | np.integer) and not isinstance(memory, bool):
         size = float(memory)
     else:
-        units = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+        units = {
+            "": 1,
+            "B": 1,
+            "KB": 10**3,
+            "MB": 10**6,
+            "GB": 10**9,
+            "TB": 10**12,
+            "KIB": 2**10,
+            "MIB": 2**20,
+            "GIB": 2**30,
+            "TIB": 2**40,
+        }
         text = str(memory).strip().upper()
-        digits = text.rstrip("KMGIB ")
+        digits = text.rstrip("KMGTIB ")
         unit = text[len(digits) :].strip()
         try:
             size = float(digits) * units[unit]
         except (KeyError, ValueError):
             raise ValueError(f"memory {memory!r} is not a number of bytes, such as 2000000 or '2 GB'") from None
-    if not 1 <= size < 2**63:
+    if not size >= 1:
         raise ValueError(f"memory {memory!r} must be at least one byte")
-    return int(size)
+    return int(min(size, 2.0**62))

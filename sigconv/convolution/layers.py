@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import methods, nd
+from sigconv.convolution._options import number
 from sigconv.convolution.operations import conv
 from sigconv.convolution.transposed import conv_transpose
 
@@ -67,7 +68,7 @@ class Conv(nn.Module):
         self.kernel_size = nd.ntuple(kernel_size, ndim, "kernel_size")
         self.stride, self.dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
         self.padding, self.groups, self.padding_mode = padding, groups, padding_mode
-        self.value, self.strict, self.flip = value, strict, flip
+        self.value, self.strict, self.flip = number(value, "value", imaginary=True), strict, flip
         self.method = nd.one_of(method, ["auto", *methods.METHODS], "method")
         nd.margins(padding, self.kernel_size, self.dilation)
         nd.border_modes(padding_mode, ndim)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.convolution.operations import conv
+from sigconv.kernels._state import readable
 
 
 @nd.numpy_too
@@ -42,6 +43,11 @@ def masked_conv(
     """
     if not isinstance(weight, Tensor):
         raise TypeError(f"weight is a {type(weight).__name__}: masked_conv takes a tensor (factors: .dense())")
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"x is {x.dtype}: masked_conv takes floating or complex values; convert it, as by x.float()")
+    if not isinstance(mask, Tensor | None) or (mask is not None and mask.is_complex()):
+        kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"mask is {kind}: expected booleans, or real weights from 0 to 1, of x's kind")
     real = x.real if x.is_complex() else x
     m = torch.isfinite(x) if mask is None else mask
     try:
@@ -50,13 +56,15 @@ def masked_conv(
         raise ValueError(
             f"mask {tuple(m.shape)} does not fit x {tuple(x.shape)}: expected that shape, or 1 in places"
         ) from None
+    if mask is not None and m.numel() and readable(m) and not (float(m.min()) >= 0 and float(m.max()) <= 1):
+        raise ValueError(f"mask holds values from {float(m.min())} to {float(m.max())}: expected 0 to 1")
     seen = torch.where(m > 0, x, 0) * m
     around = {"padding_mode": padding_mode, **options}
     y = conv(seen, weight, **around, value=value)
     magnitude = weight.abs()
-    met = conv(m, magnitude, **around, value=1.0)
+    met = conv(m, magnitude, **around | {"method": "auto"}, value=1.0)  # exactly 0 where nothing is met
     total = nd.per_channel(magnitude.flatten(1).sum(1), weight.ndim - 2)
-    valid = met > 0
+    valid = ~(met <= 0)  # a weight that is NaN makes NaN
     share = torch.where(valid, met, 1) / torch.where(total > 0, total, 1)
     y = torch.where(valid, y / share, 0)
     if bias is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from sigconv import methods, nd
 from sigconv.convolution import signals
 from sigconv.convolution.layers import Conv
+from sigconv.kernels._state import readable
 
 
 @nd.numpy_too
@@ -32,6 +34,8 @@ def toeplitz(h: Tensor, n: Any, mode: str = "full", *, padding_mode: Any = "zero
     nd.one_of(mode, signals.MODES, "mode")
     if not (h.is_floating_point() or h.is_complex()) or h.ndim == 0:
         raise TypeError(f"h is {h.dtype} with {h.ndim} axes: expected floating or complex values (*kernel_size)")
+    if h.numel() == 0 or (readable(h) and not torch.isfinite(h).all()):
+        raise ValueError(f"h {tuple(h.shape)} must hold finite taps, at least one")
     size, steps = nd.ntuple(n, h.ndim, "n"), nd.ntuple(stride, h.ndim, "stride")
     if mode == "valid" and padding_mode != "zeros":
         raise ValueError(f"padding_mode {padding_mode!r} has no meaning for mode 'valid', which sees no border")
@@ -45,6 +49,7 @@ def toeplitz(h: Tensor, n: Any, mode: str = "full", *, padding_mode: Any = "zero
     return methods.matrix(kernel, size, stride=steps, margins=margins, dilation=ones, groups=1, modes=modes)
 
 
+@nd.numpy_too
 def is_toeplitz(matrix: Tensor, rows: Any = None, columns: Any = None) -> bool:
     """Whether all diagonals of a matrix are constant, or those of blocks of blocks: rows and columns say their sizes.
 
@@ -63,6 +68,7 @@ def is_toeplitz(matrix: Tensor, rows: Any = None, columns: Any = None) -> bool:
     return True
 
 
+@nd.numpy_too
 def is_circulant(matrix: Tensor, rows: Any = None, columns: Any = None) -> bool:
     """Whether every row of a square matrix is the one above, moved on by one and around the end, or so in blocks.
 
@@ -81,6 +87,9 @@ def _blocks(matrix: Tensor, rows: Any, columns: Any) -> Tensor:
     """The matrix with an axis for every axis its rows and columns run over."""
     if matrix.ndim != 2:
         raise ValueError(f"matrix has {matrix.ndim} axes, not 2")
+    for name, sizes, whole in (("rows", rows, matrix.shape[0]), ("columns", columns, matrix.shape[1])):
+        if sizes is not None and (not isinstance(sizes, tuple | list) or math.prod(sizes) != whole):
+            raise ValueError(f"{name} {sizes!r} are not sizes whose product is {whole}")
     named = zip((rows, columns), matrix.shape, strict=True)
     rows, columns = (tuple(n) if isinstance(n, tuple | list) else (whole,) for n, whole in named)
     if len(rows) != len(columns):
@@ -97,6 +106,8 @@ def to_dense(layer: Conv, size: Any) -> nn.Linear:
     >>> to_dense(Conv(1, 1, (3,), bias=False), (6,)).weight.count_nonzero().item()
     12
     """
+    if not isinstance(layer, Conv) or type(layer).forward is not Conv.forward:
+        raise TypeError(f"layer is a {type(layer).__name__}: to_dense takes a Conv (or Conv1d, DepthwiseConv …)")
     ndim = len(layer.kernel_size)
     size = nd.ntuple(size, ndim, "size")
     margins, modes = (
@@ -126,6 +137,8 @@ def to_conv(linear: nn.Linear, size: Any) -> Conv:
     """
     if not isinstance(size, tuple | list) or len(size) < 2:
         raise TypeError(f"size {size!r} must be (in_channels, *space)")
+    if not isinstance(linear, nn.Linear):
+        raise TypeError(f"linear is a {type(linear).__name__}: to_conv takes a torch.nn.Linear")
     channels, *kernel = nd.ntuple(size, len(size), "size")
     weight = linear.weight.detach()
     if weight[0].numel() != channels * torch.Size(kernel).numel():

@@ -78,8 +78,12 @@ def conv(
     weight = _options.turned(weight, flip)
     if _options.is_tokens(x):
         x, weight = _options.symbols(x, weight, unknown)
+    given = x
     x = nd.pad(x, call.filled, call.modes, value)
-    return methods.correlate(x, weight, bias, **call.options, method=method, memory=_options.bytes_of(memory))
+    most = _options.bytes_of(memory)
+    kept = 0 if most is None else _kept(given, x, weight)
+    with _options.settled(x):
+        return methods.correlate(x, weight, bias, **call.options, method=method, memory=most, kept=kept)
 
 
 @nd.numpy_too
@@ -94,6 +98,8 @@ def conv_max(x: Tensor, weight: Weight, bias: Tensor | None = None, **options: A
 
     Source: Alipanahi et al. 2015 (DeepBind), the first layer.
     """
+    if x.is_complex() or weight.dtype.is_complex:
+        raise TypeError("conv_max takes real values: complex ones have no largest")
     return conv(x, weight, bias, **options).flatten(2).amax(2).relu()
 
 
@@ -142,7 +148,7 @@ def plan(
     )
     kind, x = x.device.type, x.to("meta")
     if _options.is_tokens(x):
-        nd.one_of(unknown, ["mean", "zero"], "unknown")
+        x, weight = _options.symbols(x, weight.to("meta"), unknown)
     padded = nd.pad(x, call.filled, call.modes, value)
     problem = methods.describe(padded, weight, call.options, kind, _kept(x, padded, weight))
     return methods.plan(problem, guarded=kind in ("cpu", "meta"), memory=_options.bytes_of(memory))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sigconv import methods, nd
 from sigconv.convolution._options import number
+from sigconv.kernels import taps
 
 MODES = ("full", "same", "valid")
 
@@ -36,8 +37,8 @@ def convolve(
     method         "auto" or one of sigconv.methods, as in conv
 
     Tensors or NumPy arrays of any real or complex kind; the answer has the kind of both together and x's device.
-    Integers and booleans give int64, exactly, or OverflowError where 64 bits are too few. ValueError for shapes that do
-    not fit, for empty arrays, and for "valid" where neither array is the larger along every axis.
+    Integers and booleans give int64, exactly, or OverflowError where max|x|·Σ|h| needs more than 64 bits. ValueError
+    for shapes that do not fit, for empty arrays, and for "valid" where neither array is the larger along every axis.
 
     >>> convolve(torch.tensor([1, 2, 3]), torch.tensor([0, 1, 1]))
     tensor([0, 1, 3, 5, 3])
@@ -185,11 +186,8 @@ def _exact(x: Tensor, weight: Tensor, options: dict[str, Any]) -> Tensor:
             "method": "direct" if options["method"] in ("auto", "fft", "overlap") else options["method"]
         }
         return methods.correlate(x.double(), weight.double(), None, **options).round().long()
-    seen = nd.windows(nd.pad(x, options["margins"]), weight.shape[2:], options["stride"], options["dilation"])
-    ndim = weight.ndim - 2
-    seen = seen.unflatten(1, (options["groups"], -1))
-    filters = weight.reshape(options["groups"], -1, *[1] * ndim, *weight.shape[2:])
-    return (seen * filters).sum(tuple(range(-ndim, 0))).flatten(1, 2)
+    before, after = ([pair[side] for pair in options["margins"]] for side in (0, 1))
+    return taps.twin(x, weight, None, before, after, [1] * len(before))
 
 
 def sum_of_magnitudes(weight: Tensor) -> int:

@@ -63,7 +63,8 @@ def conv_transpose(
                 f"padding {margins[axis]} leaves {n} samples on axis {axis} (positions {x.shape[2 + axis]})"
             )
     padded = tuple(n + b + a for n, (b, a) in zip(size, margins, strict=True))
-    y = _spread_out(x, _options.turned(weight, flip), padded, stride, dilation, groups, method)
+    with _options.settled(x):
+        y = _spread_out(x, _options.turned(weight, flip), padded, stride, dilation, groups, method)
     y = nd.unpad(y, margins, modes)
     return y if bias is None else y + nd.per_channel(bias, ndim)
 
@@ -126,6 +127,8 @@ def _check(x: Tensor, weight: Any, bias: Tensor | None, groups: int) -> None:
     like = torch.empty(0, weight.shape[1] * groups, *x.shape[2:], dtype=x.dtype, device=x.device)
     across = weight[:0].reshape(0, weight.shape[1], *weight.shape[2:]) if groups == 1 else weight[:0]
     _options.check(like, across, None, groups)
+    if isinstance(bias, Tensor):
+        _options.check_bias(x, weight, bias)
     if bias is not None and tuple(bias.shape) != (weight.shape[1] * groups,):
         raise ValueError(
             f"bias has shape {tuple(bias.shape)}: expected ({weight.shape[1] * groups},), one per output channel"

@@ -182,9 +182,12 @@ class LocalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Every window times the weights of its section."""
+        if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x is {kind}: expected a tensor of {self.weight.dtype}, as this layer's weights are")
         if tuple(x.shape[1:]) != (self.in_channels, *self.size):
-            expected = ("batch", self.in_channels, *self.size)
-            raise ValueError(f"x has shape {tuple(x.shape)}: expected {expected}, the size this layer was made for")
+            expected = ", ".join(map(str, (self.in_channels, *self.size)))
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, {expected}), as this layer was made for")
         ndim = self.ndim
         seen = nd.windows(nd.pad(x, self.margins, self.padding_mode), self.kernel_size, self.stride, self.dilation)
         seen = seen.unflatten(1, (self.groups, -1)).flatten(3 + ndim).flatten(3, 2 + ndim)  # b, g, c, positions, taps

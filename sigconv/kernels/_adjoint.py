@@ -30,7 +30,7 @@ def tied_sum(
     """
     ndim = len(kernel_size)
     positions = g.shape[2:]
-    outputs = g.unflatten(1, (groups, -1)).flatten(3).flatten(0, 0)
+    outputs = g.unflatten(1, (groups, -1)).flatten(3)
     taps = []
     for tap in torch.cartesian_prod(*[torch.arange(k) for k in kernel_size]).reshape(-1, ndim).tolist():
         seen = x

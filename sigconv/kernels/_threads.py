@@ -1,7 +1,7 @@
 """Work shared out to as many threads as torch uses: compiled loops release the interpreter's lock.
 
-Every unit is computed whole by one thread, so the number of threads never changes a bit of the answer. Threads of our
-own, and not numba's, for those may neither be forked nor called from two places at once.
+Every unit is computed whole by one thread, so a compiled loop gives the same bits whatever their number (torch's own
+routines may not). Threads of our own, and not numba's, for those may neither be forked nor called from two places.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import torch
 
@@ -19,8 +18,10 @@ PARTS = 4  # for each thread, so that a late one holds nobody up for long
 
 def share(work: Callable[[int, int], None], units: int, parts: int | None = None) -> None:
     """Call work(first, last) until all units are done, in so many parts; in each thread torch itself uses one."""
-    threads = min(torch.get_num_threads(), units)
-    if threads <= 1:
+    with _lock:  # a pool that is just beginning counts torch's threads down for a moment
+        threads = min(torch.get_num_threads(), units)
+    pool = _pool(threads) if threads > 1 else None
+    if pool is None:
         work(0, units)
         return
     inference = torch.is_inference_mode_enabled()
@@ -31,17 +32,33 @@ def share(work: Callable[[int, int], None], units: int, parts: int | None = None
 
     parts = min(parts or PARTS * threads, units)
     edges = [units * n // parts for n in range(parts + 1)]
-    list(_pool(os.getpid(), threads).map(part, edges[:-1], edges[1:]))
+    list(pool.map(part, edges[:-1], edges[1:]))
 
 
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """One pool a process: threads do not outlive a fork."""
-    pool = ThreadPoolExecutor(threads, f"sigconv-{process}", initializer=lambda: torch.set_num_threads(1))
+def _pool(threads: int) -> ThreadPoolExecutor | None:
+    """The pool of this process (threads do not outlive a fork), or None where no threads can be had."""
+    key = (os.getpid(), threads)
+    with _lock:
+        if key not in _pools:
+            _pools[key] = _begun(threads)
+        return _pools[key]
+
+
+def _begun(threads: int) -> ThreadPoolExecutor | None:
     own = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, "sigconv", initializer=lambda: torch.set_num_threads(1))
     gate = threading.Barrier(threads + 1)
-    for _ in range(threads):
-        pool.submit(gate.wait)
-    gate.wait()  # all have begun, so torch's number for threads to come can be put back
-    torch.set_num_threads(own)
-    return pool
+    try:
+        for _ in range(threads):
+            pool.submit(gate.wait, 30)
+        gate.wait(30)
+        return pool
+    except (RuntimeError, threading.BrokenBarrierError):
+        return None
+    finally:
+        torch.set_num_threads(own)  # torch takes the last number set for threads to come, too
+
+
+_lock = threading.Lock()
+_pools: dict[tuple[int, int], ThreadPoolExecutor | None] = {}
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)

@@ -30,7 +30,7 @@ from sigconv.kernels._threads import share
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the kernel takes this tensor: float32 or float64 on a CPU, with numba, under no transform."""
+    """Whether the kernel takes this tensor: float32 or float64 on a CPU, with numba."""
     return x.dtype in (torch.float32, torch.float64) and x.device.type == "cpu" and numba_at_hand()
 
 
@@ -181,7 +181,9 @@ def _sum_units(
         start, stop = min(max(-left, 0), wide), max(min(wide, n - left), 0)
         stop = max(stop, start)
         lone = rows == 1 and depth == 1  # one row: its outputs are summed where they belong
-        inside = lone and span0 == 1 and n0 == 1 and left >= 0 and left + m + wide - across <= n  # and read in place
+        inside = (
+            lone and span0 == n0 == 1 and p0 == before0 and left >= 0 and left + m + wide - across <= n
+        )  # and read in place
         for c in range(0 if inside else per_group):
             at = 0
             for i in range(p0 - before0, p0 - before0 + depth + span0 - 1):

@@ -38,16 +38,19 @@ def correlate(
     groups: int,
     method: str = "auto",
     memory: int | None = None,
+    kept: int = 0,
 ) -> Tensor:
-    """Cross-correlation with margins of zeros; memory is what the call may allocate beyond its input, in bytes."""
+    """Cross-correlation with margins of zeros; memory: bytes to be allocated at most, of which kept are already."""
     options = {"stride": stride, "margins": margins, "dilation": dilation, "groups": groups}
     if x.is_complex() or weight.dtype.is_complex:
-        return _complex(x, weight.dense() if isinstance(weight, Factors) else weight, bias, options, method, memory)
+        return _complex(
+            x, weight.dense() if isinstance(weight, Factors) else weight, bias, options, method, memory, kept
+        )
     dtype = weight.dtype
     if dtype in HALVES and not (x.device.type == "cuda" and method in ("auto", "direct")):
         x = x.float() if x.is_floating_point() else x
         weight, bias = weight.to(torch.float32), None if bias is None else bias.float()
-    return _real(x, weight, bias, options, method, memory).to(dtype)
+    return _real(x, weight, bias, options, method, memory, kept).to(dtype)
 
 
 def precision(dtype: torch.dtype) -> torch.dtype:
@@ -75,23 +78,31 @@ def describe(x: Tensor, weight: Tensor | Factors, options: Options, device: str 
 
 
 def _real(
-    x: Tensor, weight: Tensor | Factors, bias: Tensor | None, options: Options, method: str, memory: int | None
+    x: Tensor,
+    weight: Tensor | Factors,
+    bias: Tensor | None,
+    options: Options,
+    method: str,
+    memory: int | None,
+    kept: int,
 ) -> Tensor:
     auto = method == "auto"
     tokens = not x.is_floating_point()
-    live = readable(x, bias, *((weight,) if isinstance(weight, Tensor) else (weight.out, *weight.taps)))
+    live = readable(x, bias, *((weight,) if isinstance(weight, Tensor) else weight.tensors))
     parts = 1
     if 0 in x.shape or 0 in weight.shape:
         method = "windows"  # torch's own convolution answers an empty input with a wrong shape (N13)
     elif auto and not live:
         method = "lookup" if tokens else "separable" if isinstance(weight, Factors) else "direct"
     elif auto:
-        chosen = plan(describe(x, weight, options), live, memory)
+        chosen = plan(describe(x, weight, options, kept=kept), live, memory)
         method, parts = chosen.method, chosen.parts
     elif live or memory is not None:
-        parts = _parts_of(method, describe(x, weight, options), memory)
+        parts = _parts_of(method, describe(x, weight, options, kept=kept), memory)
     if isinstance(weight, Factors) and method != "separable":
         weight = weight.dense()
+    if tokens and live and method != "lookup" and not torch.isfinite(weight).all():
+        method = "lookup"  # a token selects: what it does not select counts for nothing, be it infinite
     if tokens and method != "lookup":
         x = torch.nn.functional.one_hot(x.long(), weight.shape[1]).movedim(-1, 1).to(weight.dtype)
     if live:
@@ -108,7 +119,7 @@ def _parts_of(method: str, problem: Problem, memory: int | None) -> int:
     reason = chosen.refused(problem) if hasattr(chosen, "refused") else ""
     if reason:
         raise ValueError(f"method {method!r} {reason}")
-    return 1 if memory is None else -(-chosen.memory(problem) // memory)
+    return 1 if memory is None else -(-(problem.kept + chosen.memory(problem)) // memory)
 
 
 def _whole(x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, exact: bool) -> Tensor:
@@ -122,6 +133,10 @@ def _whole(x: Tensor, weight: Any, bias: Tensor | None, options: Options, method
             return y
         bias = nd.per_channel(bias, len(options["stride"]))
         return y + bias if y.requires_grad or bias.requires_grad else y.add_(bias)
+    margins = options["margins"]
+    seen = method == "direct" and any(map(any, margins)) and readable(x, weight) and not x.is_cuda
+    if seen and not torch.isfinite(weight.sum()):  # torch leaves margins out, and a zero times an infinity is NaN
+        x, options = nd.pad(x, margins), options | {"margins": ((0, 0),) * len(margins)}
     y = chosen.correlate(x, weight, bias, **options)
     if not chosen.LOCAL and readable(x, y) and not torch.isfinite(y).all():
         y = METHODS["direct"].correlate(x, weight, bias, **options)
@@ -169,7 +184,7 @@ def _positions(x: Tensor, weight: Any, options: Options) -> tuple[int, ...]:
 
 
 def _complex(
-    x: Tensor, weight: Tensor, bias: Tensor | None, options: Options, method: str, memory: int | None
+    x: Tensor, weight: Tensor, bias: Tensor | None, options: Options, method: str, memory: int | None, kept: int
 ) -> Tensor:
     """Real and imaginary parts as batch rows and as filters of one real convolution; nothing is conjugated (N22)."""
     batch, groups = x.shape[0], options["groups"]
@@ -177,7 +192,7 @@ def _complex(
     filters = weight
     if weight.is_complex():
         filters = torch.cat([part.unflatten(0, (groups, -1)) for part in (weight.real, weight.imag)], 1).flatten(0, 1)
-    y = correlate(rows, filters, None, **options, method=method, memory=memory)
+    y = correlate(rows, filters, None, **options, method=method, memory=memory, kept=kept)
     if weight.is_complex():
         real, imaginary = (part.flatten(1, 2) for part in y.unflatten(1, (groups, 2, -1)).unbind(2))
         if x.is_complex():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factors:
     """w[o, c, k1, …, kn] = Σ_r out[o, r] · into[c, r] · taps1[k1, r] … tapsn[kn, r]: given to conv in a weight's place.
 
@@ -28,12 +28,21 @@ class Factors:
     taps: tuple[Tensor, ...]
 
     def __post_init__(self) -> None:
-        tensors = (self.out, self.into, *self.taps)
+        if not isinstance(self.taps, tuple | list) or not all(isinstance(t, Tensor) for t in self.tensors):
+            raise TypeError("factors must be tensors: out, into, and a tuple of taps, one for each axis")
+        if not (self.dtype.is_floating_point or self.dtype.is_complex):
+            raise TypeError(f"factors are {self.dtype}: expected floating or complex values")
+        tensors = self.tensors
         if not self.taps or any(t.ndim != 2 or t.shape[1] != self.rank for t in tensors):
             shapes = [tuple(t.shape) for t in tensors]
             raise ValueError(f"factors of shapes {shapes}: expected (channels or taps, rank) each, all of one rank")
         if any(t.dtype != self.dtype or t.device != self.device for t in tensors):
             raise ValueError("factors must all be of one dtype and on one device")
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them."""
+        return (self.out, self.into, *self.taps)
 
     @property
     def rank(self) -> int:
@@ -63,11 +72,11 @@ class Factors:
     @property
     def requires_grad(self) -> bool:
         """Whether any of them does."""
-        return any(t.requires_grad for t in (self.out, self.into, *self.taps))
+        return any(t.requires_grad for t in self.tensors)
 
     def numel(self) -> int:
         """Numbers kept."""
-        return sum(t.numel() for t in (self.out, self.into, *self.taps))
+        return sum(t.numel() for t in self.tensors)
 
     def to(self, *where: object) -> Factors:
         """Tensor.to on each."""
@@ -101,8 +110,10 @@ def factorize(weight: Tensor, tol: float = 1e-6) -> Factors:
     """
     if not isinstance(weight, Tensor) or not weight.is_floating_point() or weight.ndim < 3:
         raise TypeError("weight must be a real floating tensor (out_channels, in_channels / groups, *kernel_size)")
-    if not 0 < tol < 1:
-        raise ValueError(f"tol {tol} must lie between 0 and 1")
+    if weight.numel() == 0 or weight.is_meta:
+        raise ValueError(f"weight {tuple(weight.shape)} on {weight.device} holds no values to factorize")
+    if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 < tol < 1:
+        raise ValueError(f"tol {tol!r} must lie between 0 and 1")
     if not torch.isfinite(weight).all():
         raise ValueError("weight holds NaN or infinite values: there are no factors of those")
     exact = weight.detach().double()
@@ -115,7 +126,15 @@ def factorize(weight: Tensor, tol: float = 1e-6) -> Factors:
         modes[axis] = factor
     if not axes:
         modes[0] = found[0].reshape(1, -1)
-    return Factors(modes[0], modes[1], tuple(modes[2:])).to(weight.dtype)
+    return Factors(*_balanced(modes)).to(weight.dtype)
+
+
+def _balanced(modes: list[Tensor]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Every outer product's size shared out evenly among its vectors, so that none leaves the range of a precision."""
+    sizes = [mode.norm(dim=0).clamp(min=1e-300) for mode in modes]
+    each = torch.stack(sizes).log().mean(0).exp()
+    even = [mode / size * each for mode, size in zip(modes, sizes, strict=True)]
+    return even[0], even[1], tuple(even[2:])
 
 
 def _chain(w: Tensor, tol: float) -> list[Tensor]:

@@ -57,6 +57,7 @@ class Guard:
         kernel = tuple(weight.shape[2:])
         self.cell = cell_of(kernel, wider=self.inner != x.dtype) if exact else (1,) * len(kernel)
         weight = weight.detach().double()
+        weight = weight / weight.flatten(1).abs().amax(1).clamp(min=1e-300).reshape(-1, *[1] * (weight.ndim - 1))
         self.norm = weight.flatten(1).norm(dim=1).unflatten(0, (groups, -1))[None, :, :, None]
         self.least = _least(nd.spread(weight, dilation).abs(), self.cell) if exact else weight
         self.terms = weight[0].numel()
@@ -78,14 +79,24 @@ class Guard:
         norms = torch.linalg.vector_norm(cells, dim=tuple(range(3, cells.ndim)))
         norms = norms.unflatten(1, (self.groups, -1)).norm(dim=2)[:, :, None]
         error = (_factor(math.prod(block), self.inner) * norms * self.norm).flatten(1, 2)  # batch, out, blocks
-        tiny = self.inner == torch.float64 == self.dtype and 0 < float(cells.max()) < SMALL
+        measurable = self._measurable(blocks)
         if math.prod(self.least.shape[2:]) > FEW:  # its bound goes through float32: half the memory to move
             cells = cells.float()
         wanted = [step, *(-(-n // s) for n, s in zip(dense[1:], self.cell[1:], strict=True))]
         bound = self._bound(cells, norms, wanted)  # batch, out, blocks, *cells
         allowed = torch.finfo(self.dtype).eps * (math.sqrt(self.terms) - 1) * bound
-        trusted = (error.reshape(*error.shape, *[1] * len(wanted)) <= allowed) & (not tiny)
+        sound = torch.isfinite(error) & measurable
+        shape = (*error.shape, *[1] * len(wanted))
+        trusted = (error.reshape(shape) <= allowed) & sound.reshape(shape)
         self.doubtful.append((first * step, ~trusted.flatten(0, 1).all(0).flatten(0, 1)))
+
+    def _measurable(self, blocks: Tensor) -> Tensor | bool:
+        """Whether the squares of a block's samples are numbers still: (batch, out, blocks), or simply True."""
+        if self.dtype != torch.float64:
+            return True
+        largest = blocks.abs().amax(dim=tuple(range(3, blocks.ndim))).unflatten(1, (self.groups, -1)).amax(2)
+        fair = (largest == 0) | ((largest > SMALL) & (largest < 1 / SMALL))
+        return fair.repeat_interleave(self.norm.shape[2], 1)
 
     def _bound(self, cells: Tensor, norms: Tensor, wanted: list[int]) -> Tensor:
         """The cells of every block correlated with the least weights, or a little less: nothing here is negative."""

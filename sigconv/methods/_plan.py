@@ -25,13 +25,19 @@ METHODS: Mapping[str, ModuleType] = {
 PLAIN = ("direct", "separable", "lookup")  # what auto takes without a look at values or prices, the last that fits
 
 
-@functools.lru_cache(maxsize=4096)
 def plan(problem: Problem, guarded: bool, memory: int | None = None) -> Plan:
     """The cheapest method by prediction of those that keep the direct error gate.
 
     guarded: values may be looked at, so spectra are candidates too; their outputs are checked against the gate.
     memory: bytes allowed beyond the input; a dearer method that fits is preferred to doing the call in parts.
     """
+    return _plan(problem, guarded, memory, _prices.table()[1], torch.get_num_threads())
+
+
+@functools.lru_cache(maxsize=4096)
+def _plan(problem: Problem, guarded: bool, memory: int | None, prices: str, threads: int) -> Plan:
+    """The plan for a cost table and a number of threads, which memory depends on."""
+    del threads
     rows = tuple(_candidate(name, problem, guarded) for name in METHODS)
     fair = [row for row in rows if not row.refused]
     small = [row for row in fair if memory is None or row.memory <= memory]
@@ -42,7 +48,7 @@ def plan(problem: Problem, guarded: bool, memory: int | None = None) -> Plan:
         why += "; outputs its error might reach are summed directly (value guard)"
     if memory is not None and best is not min(fair, key=lambda row: row.seconds):
         why += "; the cheapest of all needs more memory than allowed"
-    return Plan(best.method, rows, why, parts, _prices.table()[1])
+    return Plan(best.method, rows, why, parts, prices)
 
 
 def _candidate(name: str, problem: Problem, guarded: bool) -> Candidate:
@@ -58,7 +64,9 @@ def _candidate(name: str, problem: Problem, guarded: bool) -> Candidate:
 
 def _no_spectra(method: ModuleType, problem: Problem, guarded: bool) -> str:
     """Why spectra are not to be trusted here, if so."""
-    if problem.device == "cuda" or not guarded:
+    if problem.device not in ("cpu", "meta"):
+        return "the value guard looks at values on a CPU only"
+    if not guarded:
         return "needs a look at values, which this call does not allow"
     if max(problem.dilation) > 1:
         return "the value guard does not bound dilated kernels"

@@ -84,9 +84,14 @@ def _entries(problem: Problem) -> int:
     return rows * problem.in_channels * math.prod(problem.size)
 
 
+def _chosen(problem: Problem) -> int:
+    """Entries of what selects the matrix's."""
+    return sum(k * p * n for k, p, n in zip(problem.kernel_size, problem.output_size, problem.size, strict=True))
+
+
 def refused(problem: Problem) -> str:
     """Why it cannot be had, if so."""
-    entries = _entries(problem)
+    entries = max(_entries(problem), _chosen(problem) // 4)
     return f"would need a matrix of {entries:,} entries, more than {LARGEST:,}" if entries > LARGEST else ""
 
 
@@ -98,6 +103,5 @@ def cost(problem: Problem) -> dict[str, float]:
 
 def memory(problem: Problem) -> int:
     """The matrix, while it is made and turned, beside what selects its entries."""
-    chosen = sum(k * p * n for k, p, n in zip(problem.kernel_size, problem.output_size, problem.size, strict=True))
     partial = _entries(problem) * max(problem.kernel_size)
-    return problem.itemsize * (3 * partial + 2 * problem.outputs) + 16 * chosen + (1 << 20)
+    return problem.itemsize * (3 * partial + 2 * problem.outputs) + 16 * _chosen(problem) + (1 << 20)

@@ -20,6 +20,8 @@ def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(x, *args, **options)
         if not isinstance(x, np.ndarray):
             raise TypeError(f"{function.__name__} takes a tensor or a NumPy array, not {type(x).__name__}")
+        if any(isinstance(a, np.ma.MaskedArray) for a in (x, *args, *options.values())):
+            raise TypeError(f"{function.__name__} has no place for a masked array's mask: see masked_conv(…, mask)")
         args = tuple(_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
         options = {name: _tensor(a) if isinstance(a, np.ndarray) else a for name, a in options.items()}
         answer = function(_tensor(x), *args, **options)

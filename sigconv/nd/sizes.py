@@ -28,11 +28,15 @@ def count(value: Any, name: str, least: int = 1) -> int:
     Traceback (most recent call last):
     TypeError: groups 2.5 is not a whole number
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        whole = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        whole = None
+    if whole is None:
         raise TypeError(f"{name} {value!r} is not a whole number")
-    if operator.index(value) < least:
+    if whole < least:
         raise ValueError(f"{name} {value} must be at least {least}")
-    return operator.index(value)
+    return whole
 
 
 def ntuple(value: Any, ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
@@ -81,7 +85,12 @@ def margins(padding: Any, kernel_size: Sequence[int], dilation: Sequence[int]) -
     ndim = len(kernel_size)
     if isinstance(padding, np.ndarray | Tensor):
         padding = padding.tolist()
-    if ndim == 1 and isinstance(padding, Sequence) and len(padding) == 2 and all(isinstance(p, int) for p in padding):
+    if (
+        ndim == 1
+        and isinstance(padding, Sequence)
+        and len(padding) == 2
+        and all(hasattr(p, "__index__") for p in padding)
+    ):
         padding = (padding,)  # one axis: a bare pair can only mean (before, after)
     per_axis = isinstance(padding, Sequence) and not isinstance(padding, str | bytes)
     entries = padding if per_axis else [padding] * ndim
