@@ -106,10 +106,10 @@ def _axes(axes: Any, ndim: int) -> list[int]:
     """The axes meant, counted from the front; all of them for None."""
     if axes is None:
         return list(range(ndim))
-    named = list(np.atleast_1d(np.asarray(axes)).tolist())
-    if any(not isinstance(a, int) or isinstance(a, bool) or not -ndim <= a < ndim for a in named):
+    named = list(axes) if isinstance(axes, tuple | list | range | np.ndarray) else [axes]
+    if any(isinstance(a, bool) or not hasattr(a, "__index__") or not -ndim <= a < ndim for a in named):
         raise ValueError(f"axes {axes} are not axes of an array that has {ndim}")
-    found = [a % ndim for a in named]
+    found = [int(a) % ndim for a in named]
     if len(set(found)) != len(found):
         raise ValueError(f"axes {axes} name one axis twice")
     return found

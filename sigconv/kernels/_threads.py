@@ -61,4 +61,13 @@ def _begun(threads: int) -> ThreadPoolExecutor | None:
 
 _lock = threading.Lock()
 _pools: dict[tuple[int, int], ThreadPoolExecutor | None] = {}
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)
+
+
+def _renew() -> None:
+    """A fork may have come while the lock was held."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

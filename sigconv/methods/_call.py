@@ -101,7 +101,7 @@ def _real(
         parts = _parts_of(method, describe(x, weight, options, kept=kept), memory)
     if isinstance(weight, Factors) and method != "separable":
         weight = weight.dense()
-    if tokens and live and method != "lookup" and not torch.isfinite(weight).all():
+    if tokens and live and method != "lookup" and isinstance(weight, Tensor) and not torch.isfinite(weight).all():
         method = "lookup"  # a token selects: what it does not select counts for nothing, be it infinite
     if tokens and method != "lookup":
         x = torch.nn.functional.one_hot(x.long(), weight.shape[1]).movedim(-1, 1).to(weight.dtype)
