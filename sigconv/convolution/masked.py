@@ -56,8 +56,10 @@ def masked_conv(
         raise ValueError(
             f"mask {tuple(m.shape)} does not fit x {tuple(x.shape)}: expected that shape, or 1 in places"
         ) from None
-    if mask is not None and m.numel() and readable(m) and not (float(m.min()) >= 0 and float(m.max()) <= 1):
-        raise ValueError(f"mask holds values from {float(m.min())} to {float(m.max())}: expected 0 to 1")
+    if mask is not None and mask.numel() and readable(mask):
+        low, high = (float(end) for end in torch.aminmax(mask.detach().to(real.dtype)))
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"mask holds values from {low} to {high}: expected 0 to 1")
     seen = torch.where(m > 0, x, 0) * m
     around = {"padding_mode": padding_mode, **options}
     y = conv(seen, weight, **around, value=value)
