@@ -55,8 +55,8 @@ def _begun(threads: int) -> ThreadPoolExecutor | None:
         return pool
     except (RuntimeError, threading.BrokenBarrierError):
         return None
-    finally:
-        torch.set_num_threads(own)  # torch takes the last number set for threads to come, too
+    finally:  # torch gives threads to come the last number set: one that begins in these milliseconds may get 1
+        torch.set_num_threads(own)
 
 
 _lock = threading.Lock()
