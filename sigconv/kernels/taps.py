@@ -7,8 +7,8 @@ outputs serves any number of axes:
 
 What is computed between the ends of rows is thrown away. Stride is 1 (a strided layer would throw most away).
 
-Roofline, one thread of AVX2: a tap is one load and one fused multiply-add of 8 floats; loads across cache lines hold
-it to about 25 GMAC/s, so 31 taps over 9.6 M samples take 12 ms beside 5 ms of memory traffic.
+Roofline, one thread: a tap is one load and one fused multiply-add of 8 floats, and loads across cache lines bind.
+Measured on a Xeon: 25 GMAC/s at 255 taps; 31 taps over 9.6 M samples take 30 ms, of which 12 are these sums.
 """
 
 from __future__ import annotations
