@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from strategies import cases, examples
 from torch import nn
 from torch.nn import functional as F
+from torch.testing import assert_close
 
 import sigconv as sc
 from sigconv import nd
 
 count = lambda layer: sum(p.numel() for p in layer.parameters())
-close = torch.testing.assert_close
 
 # ---- conv_transpose
 
@@ -31,7 +31,7 @@ def test_st7_conv_transpose_is_the_adjoint_for_every_border_stride_dilation_and_
     x = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(case.seed))
     back = sc.conv_transpose(x, weight, **case.options, output_size=tuple(u.shape[2:]), method=method)
     assert back.shape == u.shape
-    close((y * x).sum(), (u * back).sum(), rtol=1e-9, atol=1e-9)
+    assert_close((y * x).sum(), (u * back).sum(), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
@@ -46,7 +46,7 @@ def test_conv_transpose_is_torchs_where_torch_has_it(ndim, stride):
         theirs = getattr(F, f"conv_transpose{ndim}d")(x, weight, bias, stride, padding, rest, groups, dilation)
         options = {"stride": stride, "padding": padding, "output_padding": rest, "groups": groups, "dilation": dilation}
         for method in ("auto", "fft", "windows"):
-            close(sc.conv_transpose(x, weight, bias, **options, method=method), theirs, rtol=1e-10, atol=1e-10)
+            assert_close(sc.conv_transpose(x, weight, bias, **options, method=method), theirs, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.complex64])
@@ -57,7 +57,7 @@ def test_conv_transpose_of_other_kinds(dtype):
         y = sc.conv_transpose(x, weight, stride=stride)
         wide = torch.complex128 if dtype.is_complex else torch.float64
         assert y.dtype == dtype
-        close(y.to(wide), F.conv_transpose1d(x.to(wide), weight.to(wide), stride=stride), rtol=2e-2, atol=1e-1)
+        assert_close(y.to(wide), F.conv_transpose1d(x.to(wide), weight.to(wide), stride=stride), rtol=2e-2, atol=1e-1)
 
 
 def test_st7_each_input_feeds_three_outputs_and_the_size_doubles():
@@ -70,7 +70,7 @@ def test_st7_each_input_feeds_three_outputs_and_the_size_doubles():
     down = sc.to_dense(sc.Conv1d(1, 1, 3, stride=2, padding=1, bias=False), (8,)).weight
     layer = sc.Conv1d(1, 1, 3, stride=2, padding=1, bias=False)
     layer.weight.data.fill_(1)
-    close(y.flatten(), sc.to_dense(layer, (8,)).weight.mT @ one.flatten())
+    assert_close(y.flatten(), sc.to_dense(layer, (8,)).weight.mT @ one.flatten())
     assert down.shape == (4, 8)
 
 
@@ -81,11 +81,11 @@ def test_the_transposed_layer_is_torchs(ndim):
     theirs.reset_parameters()
     torch.manual_seed(0)
     ours = sc.ConvTranspose(4, 6, 3, 2, 1, 1, 2, ndim=ndim)
-    close(ours.weight, theirs.weight)
+    assert_close(ours.weight, theirs.weight)
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, 4, *[5] * ndim)
-    close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
-    close(ours(x, output_size=(9,) * ndim), theirs(x, output_size=(9,) * ndim), rtol=1e-4, atol=1e-5)
+    assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    assert_close(ours(x, output_size=(9,) * ndim), theirs(x, output_size=(9,) * ndim), rtol=1e-4, atol=1e-5)
 
 
 # ---- SciPy's pair
@@ -140,8 +140,8 @@ def test_axes_are_oaconvolves_and_the_others_broadcast(axes, mode):
 def test_cv3_convolution_commutes_and_cv13_correlation_turns_over():
     f, h = torch.randn(2, 9, dtype=torch.float64)
     h = h[:5]
-    close(sc.convolve(f, h), sc.convolve(h, f))
-    close(sc.correlate(h, f), sc.correlate(f, h).flip(0))
+    assert_close(sc.convolve(f, h), sc.convolve(h, f))
+    assert_close(sc.correlate(h, f), sc.correlate(f, h).flip(0))
     assert not torch.allclose(sc.correlate(h, f), sc.correlate(f, h))
 
 
@@ -151,7 +151,7 @@ def test_borders_of_convolve_are_those_of_a_padded_array(mode, border):
     x, h = torch.randn(6, 5, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
     margins = ((2, 2), (3, 3)) if mode == "full" else ((1, 1), (2, 1))
     padded = nd.pad(x, margins, border, 2.0)
-    close(sc.convolve(x, h, mode, padding_mode=border, value=2.0), sc.convolve(padded, h, "valid"))
+    assert_close(sc.convolve(x, h, mode, padding_mode=border, value=2.0), sc.convolve(padded, h, "valid"))
 
 
 def test_a_constant_beyond_the_border_may_be_complex_and_numbers_may_be_numpys():
@@ -206,7 +206,7 @@ def test_n10_an_impulse_lands_where_scipy_and_where_torch_put_it(kernel):
     x, w = torch.from_numpy(impulse)[None, None], torch.from_numpy(h)[None, None]
     for dilation in (1, 2, 3):
         theirs = F.conv1d(x, w, padding="same", dilation=dilation)
-        close(sc.conv(x, w, padding="same", dilation=dilation), theirs)
+        assert_close(sc.conv(x, w, padding="same", dilation=dilation), theirs)
 
 
 WRONG = [
@@ -321,10 +321,10 @@ def test_mx7_columns_times_weights_are_the_convolution_and_fold_is_the_adjoint(c
     columns = sc.unfold(x, case.kernel_size, **options)
     if case.groups == 1 and not case.flip:
         y = sc.conv(x, weight, **options)
-        close((weight.flatten(1) @ columns).reshape(y.shape), y, rtol=1e-10, atol=1e-10)
+        assert_close((weight.flatten(1) @ columns).reshape(y.shape), y, rtol=1e-10, atol=1e-10)
     back = sc.fold(torch.ones_like(columns), case.size, case.kernel_size, **options)
     other = torch.randn_like(columns)
-    close(
+    assert_close(
         (sc.unfold(x, case.kernel_size, **options) * other).sum(),
         (x * sc.fold(other, case.size, case.kernel_size, **options)).sum(),
     )
@@ -336,7 +336,7 @@ def test_unfold_and_fold_are_torchs_in_two_dimensions():
     options = {"dilation": 2, "padding": 1, "stride": 2}
     columns = sc.unfold(x, (2, 3), **options)
     assert torch.equal(columns, F.unfold(x, (2, 3), 2, 1, 2))
-    close(sc.fold(columns, (8, 9), (2, 3), **options), F.fold(columns, (8, 9), (2, 3), 2, 1, 2))
+    assert_close(sc.fold(columns, (8, 9), (2, 3), **options), F.fold(columns, (8, 9), (2, 3), 2, 1, 2))
     assert torch.equal(sc.unfold(x.to(torch.uint8), 2), F.unfold(x.to(torch.uint8).float(), 2).to(torch.uint8))
 
 
@@ -353,10 +353,10 @@ def test_mx1_mx5_the_matrix_is_the_convolution_with_constant_diagonals_in_blocks
     f, h = torch.randn(n, dtype=torch.float64), torch.randn(m, dtype=torch.float64)
     matrix = sc.toeplitz(h, n, mode, padding_mode=border)
     y = sc.convolve(f, h, mode, padding_mode=border)
-    close(matrix @ f.flatten(), y.flatten(), rtol=1e-10, atol=1e-10)
+    assert_close(matrix @ f.flatten(), y.flatten(), rtol=1e-10, atol=1e-10)
     strided = sc.toeplitz(h, n, mode, padding_mode=border, stride=stride)
     rows = torch.arange(y.numel()).reshape(y.shape)[(slice(None, None, stride),) * len(n)]
-    close(strided, matrix[rows.flatten()], rtol=0, atol=0)
+    assert_close(strided, matrix[rows.flatten()], rtol=0, atol=0)
     if border == "zeros":
         assert sc.is_toeplitz(matrix, rows=tuple(y.shape), columns=n)
     if border == "circular" and mode == "same":
@@ -393,14 +393,14 @@ def test_mx5_mx6_six_inputs_six_units_are_36_weights_of_which_three_are_free():
     assert dense.weight.count_nonzero() == 16
     assert dense.weight.detach().unique().numel() == 4
     x = torch.randn(5, 1, 6)
-    close(dense(x.flatten(1)), layer(x).flatten(1))
+    assert_close(dense(x.flatten(1)), layer(x).flatten(1))
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3, 4])
 def test_mx6_a_dense_layer_does_what_the_convolution_does(ndim):
     layer = sc.Conv(2, 4, (3,) * ndim, 2, "same", groups=2, padding_mode="symmetric", flip=True, dtype=torch.float64)
     x = torch.randn(3, 2, *[4] * ndim, dtype=torch.float64)
-    close(sc.to_dense(layer, 4)(x.flatten(1)), layer(x).flatten(1))
+    assert_close(sc.to_dense(layer, 4)(x.flatten(1)), layer(x).flatten(1))
 
 
 def test_st5_st6_a_classifier_becomes_a_map_that_equals_sliding_it():
@@ -413,7 +413,7 @@ def test_st5_st6_a_classifier_becomes_a_map_that_equals_sliding_it():
     slid = torch.stack(
         [torch.stack([classify(image[..., i : i + 8, j : j + 8])[0] for j in range(3)], -1) for i in range(4)], -2
     )
-    close(everywhere(image)[0], slid)
+    assert_close(everywhere(image)[0], slid)
 
 
 # ---- masks
@@ -453,10 +453,10 @@ def test_a_smoothed_constant_stays_constant_whatever_is_missing():
     weight = torch.rand(2, 1, 5, 5, 5, generator=torch.Generator().manual_seed(1))
     weight = weight / weight.sum((1, 2, 3, 4), keepdim=True)
     y, met = sc.masked_conv(x, weight, groups=2, padding="same", return_weight=True)
-    close(y[met > 0], torch.full_like(y[met > 0], 3.0))
+    assert_close(y[met > 0], torch.full_like(y[met > 0], 3.0))
     layer = sc.MaskedConv(2, 2, 5, groups=2, padding="same", ndim=3)
     layer.weight.data, layer.bias.data[:] = weight, 0
-    close(layer(x), y)
+    assert_close(layer(x), y)
     assert layer(x, torch.zeros(1, dtype=torch.bool)).abs().max() == 0, "nothing valid: 0"
 
 
@@ -467,7 +467,7 @@ def test_st8_st9_depthwise_and_separable_layers_and_what_they_save():
     depthwise = sc.DepthwiseConv(16, 3, padding=1, ndim=2, bias=False)
     x = torch.randn(2, 16, 9, 8)
     each = [F.conv2d(x[:, c : c + 1], depthwise.weight[c : c + 1], padding=1) for c in range(16)]
-    close(depthwise(x), torch.cat(each, 1))
+    assert_close(depthwise(x), torch.cat(each, 1))
     for ndim in (1, 2, 3, 4):
         separable = sc.SeparableConv(16, 24, 3, padding="same", ndim=ndim, bias=False)
         dense = sc.Conv(16, 24, 3, ndim=ndim, bias=False)
@@ -481,7 +481,7 @@ def test_st10_an_axis_at_a_time_is_the_outer_product():
     u, v, w = (step.weight.flatten() for step in layer)
     one.weight.data = torch.einsum("a,b,c->abc", u, v, w)[None, None].detach()
     x = torch.randn(2, 1, 6, 7, 5, dtype=torch.float64)
-    close(layer(x), one(x))
+    assert_close(layer(x), one(x))
     video = sc.FactorizedConv(3, 64, (3, 7, 7), (1, 2, 2), (1, 3, 3), parts=((1, 2), (0,)), mid_channels=45, bias=False)
     assert count(video) == 3 * 45 * 49 + 45 * 64 * 3, "the stem of R(2+1)D"
 
@@ -496,11 +496,11 @@ def test_st13_untied_weights_and_limited_weight_sharing(ndim):
         tied = sc.conv(
             x, layer.weight[(..., *p)], layer.bias[(..., *p)], stride=2, padding=1, padding_mode="reflect", groups=2
         )
-        close(y[(..., *p)], tied[(..., *p)])
+        assert_close(y[(..., *p)], tied[(..., *p)])
     shared = sc.LocalConv(
         2, 4, 3, size, 2, 1, groups=2, share=4, ndim=ndim, padding_mode="reflect", dtype=torch.float64
     )
-    close(
+    assert_close(
         shared(x),
         sc.conv(
             x,
@@ -522,7 +522,7 @@ def test_cv1_cv4_convolution_is_the_integral_operator_whose_kernel_shifts():
     """(T f)(u) = Σ_t H(u, t) f(t) with H(u, t) = h(u - t): H(u - s, t - s) = H(u, t)."""
     h, f = torch.randn(4, dtype=torch.float64), torch.randn(9, dtype=torch.float64)
     operator = sc.toeplitz(h, 9)
-    close(torch.stack([(operator[u] * f).sum() for u in range(12)]), sc.convolve(f, h))
+    assert_close(torch.stack([(operator[u] * f).sum() for u in range(12)]), sc.convolve(f, h))
     assert torch.equal(operator[1:, 1:], operator[:-1, :-1])
 
 
@@ -531,7 +531,7 @@ def test_cv5_linearity(case, a, b):
     f, weight, _ = case.tensors()
     g = torch.randn(f.shape, dtype=torch.float64)
     run = lambda x: sc.conv(x, weight, **case.options)
-    close(run(a * f + b * g), a * run(f) + b * run(g), rtol=1e-9, atol=1e-9)
+    assert_close(run(a * f + b * g), a * run(f) + b * run(g), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
@@ -543,7 +543,7 @@ def test_cv7_a_linear_shift_invariant_map_is_convolution_with_its_impulse_respon
     impulse[(0,) * ndim] = 1
     h, f = operator(impulse), torch.randn(size, dtype=torch.float64)
     circular = sc.conv(f[None, None], h[None, None], padding=((5, 0),) * ndim, padding_mode="circular", flip=True)
-    close(circular[0, 0], operator(f))
+    assert_close(circular[0, 0], operator(f))
 
 
 def test_cv12_the_switch_between_convolution_and_correlation_learns_the_same_up_to_a_flip():
@@ -562,8 +562,8 @@ def test_cv12_the_switch_between_convolution_and_correlation_learns_the_same_up_
 
         solver.step(closure)
         learned[flip] = layer.weight.detach()
-    close(learned[False], learned[True].flip(2), rtol=1e-4, atol=1e-4)
-    close(learned[False], target, rtol=1e-4, atol=1e-4)
+    assert_close(learned[False], learned[True].flip(2), rtol=1e-4, atol=1e-4)
+    assert_close(learned[False], target, rtol=1e-4, atol=1e-4)
 
 
 def test_cv15_finite_support_makes_the_sum_finite():
@@ -578,7 +578,7 @@ def test_cv16_cv17_a_layer_is_a_linear_map_over_all_channels_of_a_window():
     layer = sc.Conv2d(3, 5, 3, bias=False, dtype=torch.float64)
     matrix = layer.weight.reshape(5, 3 * 3**2)  # k x (d · r^N)
     x = torch.randn(1, 3, 6, 6, dtype=torch.float64)
-    close(layer(x)[0, :, 2, 1], matrix @ x[0, :, 2:5, 1:4].flatten())
+    assert_close(layer(x)[0, :, 2, 1], matrix @ x[0, :, 2:5, 1:4].flatten())
 
 
 def test_cv18_cv19_units_of_one_and_two_dimensions_written_out():
@@ -587,17 +587,17 @@ def test_cv18_cv19_units_of_one_and_two_dimensions_written_out():
     x = torch.randn(1, 1, 8)
     (w,), beta = layer.weight[0], layer.bias[0]
     unit = torch.sigmoid(beta + w[0] * x[0, 0, 2] + w[1] * x[0, 0, 3] + w[2] * x[0, 0, 4])
-    close(torch.sigmoid(layer(x))[0, 0, 2], unit)
+    assert_close(torch.sigmoid(layer(x))[0, 0, 2], unit)
     layer, x = sc.Conv2d(1, 1, 3), torch.randn(1, 1, 5, 5)
     total = sum(layer.weight[0, 0, m, n] * x[0, 0, 1 + m, 2 + n] for m in range(3) for n in range(3))
-    close(layer(x)[0, 0, 1, 2], layer.bias[0] + total)
+    assert_close(layer(x)[0, 0, 1, 2], layer.bias[0] + total)
 
 
 def test_cv20_shuffling_the_axis_breaks_equivariance():
     x, weight = torch.randn(1, 1, 12), torch.randn(1, 1, 3)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
     run = lambda x: sc.conv(x, weight, padding="same", padding_mode="circular")
-    close(run(x.roll(3, 2)), run(x).roll(3, 2))
+    assert_close(run(x.roll(3, 2)), run(x).roll(3, 2))
     assert not torch.allclose(run(x[..., order]), run(x)[..., order])
 
 
@@ -636,7 +636,7 @@ def test_pd6_pd7_strides_floor_or_are_strict_and_start_at_the_first_position():
     assert sc.conv(x, w, stride=2).shape[-1] == (10 - 3) // 2 + 1
     with pytest.raises(ValueError, match="stride 2 does not divide 7"):
         sc.conv(x, w, stride=2, strict=True)
-    close(sc.conv(x, w, stride=2), sc.conv(x, w)[..., ::2])
+    assert_close(sc.conv(x, w, stride=2), sc.conv(x, w)[..., ::2])
     assert sc.conv(torch.zeros(1, 1, 40), w, stride=2).shape[-1] == 19, "E8: the MNIST-1D net"
 
 
@@ -652,7 +652,7 @@ def test_pd9_shapes_of_a_whole_pipeline_without_running_it():
 
 def test_st1_st2_a_stride_is_convolving_and_keeping_every_other_and_stands_in_for_pooling():
     x, w = torch.randn(1, 2, 11, 9, dtype=torch.float64), torch.randn(3, 2, 3, 3, dtype=torch.float64)
-    close(sc.conv(x, w, stride=(2, 3)), sc.conv(x, w)[..., ::2, ::3])
+    assert_close(sc.conv(x, w, stride=(2, 3)), sc.conv(x, w)[..., ::2, ::3])
     assert sc.conv(x, w, stride=2, padding=1).shape == sc.max_pool(sc.conv(x, w, padding=1), 3, 2, padding=1).shape, (
         "ST2"
     )
@@ -662,7 +662,7 @@ def test_st11_a_network_slid_over_the_map_is_convolutions_of_size_one():
     mlp = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     slid = nn.Sequential(sc.to_conv(mlp[0], (4, 1, 1)), nn.ReLU(), sc.to_conv(mlp[2], (8, 1, 1)))
     x = torch.randn(2, 4, 5, 6)
-    close(slid(x), mlp(x.movedim(1, -1)).movedim(-1, 1))
+    assert_close(slid(x), mlp(x.movedim(1, -1)).movedim(-1, 1))
 
 
 def test_st12_three_dimensional_convolution_is_first_class():
@@ -678,15 +678,15 @@ def test_st12_three_dimensional_convolution_is_first_class():
 @pytest.mark.parametrize("method", ["auto", "fft", "overlap", "windows", "direct"])
 def test_n12_a_stride_or_dilation_beyond_the_input_leaves_one_position(method):
     x, weight = torch.randn(2, 3, 20), torch.randn(4, 3, 5)
-    close(sc.conv(x, weight, stride=2**40, method=method), sc.conv(x, weight)[..., :1], rtol=1e-4, atol=1e-4)
+    assert_close(sc.conv(x, weight, stride=2**40, method=method), sc.conv(x, weight)[..., :1], rtol=1e-4, atol=1e-4)
     one = weight[..., :1]
-    close(sc.conv(x, one, dilation=2**62, padding="full", method=method), sc.conv(x, one), rtol=1e-4, atol=1e-4)
+    assert_close(sc.conv(x, one, dilation=2**62, padding="full", method=method), sc.conv(x, one), rtol=1e-4, atol=1e-4)
 
 
 def test_factors_of_large_weights_stay_in_range():
     weight = torch.full((2, 1, 3, 3, 3), 1e38)
     assert torch.isfinite(sc.factorize(weight).dense()).all()
-    close(sc.factorize(weight).dense(), weight)
+    assert_close(sc.factorize(weight).dense(), weight)
 
 
 def test_c7_sizes_of_transposed_convolution():

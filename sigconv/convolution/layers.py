@@ -99,20 +99,13 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """conv(x, weight, bias) with this layer's options."""
-        return conv(
-            x,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            padding_mode=self.padding_mode,
-            dilation=self.dilation,
-            groups=self.groups,
-            value=self.value,
-            strict=self.strict,
-            flip=self.flip,
-            method=self.method,
-        )
+        return conv(x, self.weight, self.bias, **self.options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """conv's options, as this layer has them."""
+        names = ("stride", "padding", "padding_mode", "dilation", "groups", "value", "strict", "flip", "method")
+        return {name: getattr(self, name) for name in names}
 
     def extra_repr(self) -> str:
         """What differs from the defaults, in torch.nn's words."""

@@ -221,19 +221,4 @@ class MaskedConv(Conv):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, return_weight: bool = False) -> Any:
         """masked_conv(x, weight, mask, bias) with this layer's options."""
-        return masked_conv(
-            x,
-            self.weight,
-            mask,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            padding_mode=self.padding_mode,
-            dilation=self.dilation,
-            groups=self.groups,
-            value=self.value,
-            strict=self.strict,
-            flip=self.flip,
-            method=self.method,
-            return_weight=return_weight,
-        )
+        return masked_conv(x, self.weight, mask, self.bias, **self.options, return_weight=return_weight)
