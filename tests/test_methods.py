@@ -224,6 +224,11 @@ def test_the_guards_bound_is_never_above_what_it_bounds(data):
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 1000)))
     x = torch.randn(1, 2, *size, generator=generator, dtype=torch.float64)
     weight = torch.randn(3, 2, *kernel, generator=generator, dtype=torch.float64)
+    if data.draw(st.booleans()):  # one sample alone: its cell's norm is its size, and the bound has no room to spare
+        place = tuple(data.draw(st.integers(0, n - 1)) for n in size)
+        alone = torch.zeros_like(x)
+        alone[(..., *place)] = 1
+        x = alone
     guard = _guard.Guard(x, weight, 1, (1,) * ndim, exact=True)
     guard.cell, guard.least = cell, _guard._least(weight.abs(), cell)
     dense = [n - k + 1 for n, k in zip(size, kernel, strict=True)]
