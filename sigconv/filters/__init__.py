@@ -1,1 +1,25 @@
-"""Filter banks, one family a file."""
+"""Filter banks: one family a file, each with bank(…) -> FilterBank and default(ndim, fs) -> FilterBank.
+
+    from sigconv.filters import gabor
+    responses = gabor.pyramid(3, wavelengths=(4, 8), directions=6)(scans, output="energy")
+
+A family is a file here whose name has no underscore and that defines default; it is found by that, and so served by the
+command line, extraction and the contract tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from sigconv.filters._bank import FilterBank
+
+__all__ = ["FilterBank", "families"]
+
+
+def families() -> dict[str, ModuleType]:
+    """Every family by its name."""
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_"))
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "default")}

@@ -1,0 +1,244 @@
+"""FilterBank: filters of one family, in any number of dimensions and in physical units, that meet signals as one module.
+
+A family is a subclass that defines one of three things, from parameters that the base class holds within their walls:
+
+    terms()         short filters per axis whose outer products are the kernels    (what is separable)
+    taps()          the kernels                                                    (what is not)
+    response(size)  the frequency response on the grid of a transform              (what is made in frequency)
+
+Everything else, from evaluation to tables and pictures, is here or in the files beside, once for all families.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sigconv import nd
+from sigconv.convolution import Conv
+from sigconv.filters import _respond, _walls
+from sigconv.filters._terms import Terms, outer
+
+RESOLVABLE = 0.5  # samples: a Gaussian's narrowest sigma that a grid can hold (its spectrum is down to 0.29 at Nyquist)
+
+
+class FilterBank(nn.Module):
+    """Filters applied to every channel: (batch, channels, *space) -> (batch, channels·filters, *positions).
+
+    A bank filters: `bank(x)` is true convolution with `.kernels`, padded to the input's size. Banks are made by their
+    family's functions (gabor.bank, gaussian.log, …), not by this class.
+
+    ndim        axes of space              fs       sampling rate of each axis, in samples per unit
+    names       one word per filter        kernels  (filters, *size) float64 or complex128, made from the parameters
+
+    Parameters are in units (cycles per unit, units), float64 whatever the signal's precision: a bank has few, and the
+    phase of a wave is wrong by its distance times its frequency's error. Frozen unless made with learnable=True; then
+    they train within their walls (a frequency below Nyquist, a sigma the grid can hold). state_dict holds them only.
+    """
+
+    ndim: int
+    fs: tuple[float, ...]
+    names: list[str]
+    complex: bool  # whether the kernels are
+    kernel_size: tuple[int, ...] | None  # None: made in frequency, for any size
+    rank = 0  # terms a filter is the sum of, where it is separable
+
+    @property
+    def separable(self) -> bool:
+        """Whether the filters are sums of outer products: terms()."""
+        return self.rank > 0
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        ndim: int,
+        fs: Any = 1.0,
+        *,
+        kernel_size: Sequence[int] | None = None,
+        complex: bool = False,  # noqa: A002
+        rank: int = 0,
+        unit: str = "",
+    ) -> None:
+        super().__init__()
+        self.ndim, self.fs = nd.count(ndim, "ndim"), rates(fs, ndim)
+        self.names, self.complex, self.rank = list(names), complex, rank
+        self.kernel_size = None if kernel_size is None else tuple(kernel_size)
+        self.unit = unit or ("sample" if set(self.fs) == {1.0} else "unit")
+        if self.kernel_size is not None and any(k % 2 == 0 for k in self.kernel_size):
+            raise ValueError(f"size {self.kernel_size} has no middle: expected odd numbers of taps on every axis")
+
+    def terms(self) -> Terms | None:
+        """Short filters per axis, (filters, rank, taps) each, if the family is separable; else None."""
+        return None
+
+    def taps(self) -> Tensor:
+        """The kernels, (filters, *size), the origin in the middle."""
+        terms = self.terms()
+        if terms is None:
+            raise NotImplementedError(f"{type(self).__name__} defines no terms, taps or response")
+        return outer(terms)
+
+    def response(self, size: tuple[int, ...]) -> Tensor:
+        """The frequency response on the grid of a transform of this size: (filters, *size), bin 0 first."""
+        whole = self.kernels_for(size).roll([-(n // 2) for n in size], list(range(1, self.ndim + 1)))
+        return torch.fft.fftn(whole, dim=tuple(range(1, self.ndim + 1)))
+
+    def columns(self) -> dict[str, list[Any]]:
+        """What a table says of every filter beside its name: column -> one entry per filter."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def extra_repr(self) -> str:
+        """What print(bank) says."""
+        size = "any size" if self.kernel_size is None else " x ".join(map(str, self.kernel_size))
+        return f"{len(self)} filters, {self.ndim}-D, {size}, fs={self.fs[0] if len(set(self.fs)) == 1 else self.fs}"
+
+    def hold(self, name: str, values: Tensor, least: Any, most: Any, learnable: bool, why: str) -> None:
+        """Keep a parameter within its walls; why is the error's first half, with {value} in it."""
+        low, high = (torch.as_tensor(wall, dtype=torch.float64).expand_as(values).clone() for wall in (least, most))
+        _walls.inside(values, low, high, why)
+        self.register_parameter(name, nn.Parameter(values.double().clone(), requires_grad=bool(learnable)))
+        self.register_buffer(f"_{name}_least", low, persistent=False)
+        self.register_buffer(f"_{name}_most", high, persistent=False)
+
+    def value(self, name: str) -> Tensor:
+        """A parameter as it counts: within its walls."""
+        held = getattr(self, name)
+        precise = held.to(torch.promote_types(held.dtype, torch.float32))  # a model made half keeps its waves
+        return _walls.within(
+            precise, getattr(self, f"_{name}_least").to(precise), getattr(self, f"_{name}_most").to(precise)
+        )
+
+    @property
+    def kernels(self) -> Tensor:
+        """(filters, *size), the origin in the middle; banks made in frequency have them for a size: kernels_for."""
+        if self.kernel_size is None:
+            raise ValueError(
+                f"{type(self).__name__} is made in frequency: its kernels depend on the size, kernels_for(size)"
+            )
+        return self.taps()
+
+    def kernels_for(self, size: Any) -> Tensor:
+        """The kernels on a grid of this size, (filters, *size), the origin at size // 2.
+
+        Those of banks made in frequency reach around the grid; others stand in zeros. ValueError where they do not fit.
+        """
+        size = nd.ntuple(size, self.ndim, "size")
+        if self.kernel_size is None:
+            whole = torch.fft.ifftn(self.response(size), dim=tuple(range(1, self.ndim + 1)))
+            whole = whole if self.complex else whole.real
+            return torch.fft.fftshift(whole, dim=tuple(range(1, self.ndim + 1)))
+        if any(n < k for n, k in zip(size, self.kernel_size, strict=True)):
+            raise ValueError(f"size {size} is smaller than the kernels, {self.kernel_size}")
+        rows = zip(size, self.kernel_size, strict=True)
+        before = [(n // 2 - k // 2, n) for n, k in rows]
+        margins = tuple((b, n - b - k) for (b, n), k in zip(before, self.kernel_size, strict=True))
+        return nd.pad(self.taps(), margins)
+
+    def forward(
+        self,
+        x: Any,
+        *,
+        output: str = "auto",
+        stride: Any = 1,
+        padding_mode: Any = "zeros",
+        value: float = 0.0,
+        method: str = "auto",
+        memory: Any = None,
+    ) -> Any:
+        """Every filter's response: (batch, channels, *space) -> (batch, channels·filters, *positions), channel-major.
+
+        output        "complex" "real" "imag" "magnitude" "energy" (its square); "auto" is complex where the kernels are
+        stride        every so many samples, the first kept: ceil(n / stride) positions; those dropped are not computed
+        padding_mode  what lies beyond the ends: "zeros" "constant" (value) "replicate" "reflect" "symmetric" "circular"
+        method        "direct" "separable" "spectral"; "auto" takes what is predicted to be quickest
+        memory        bytes beside the input to be used at most, 2_000_000_000 or "2 GB": filters go in groups
+
+        Floating or complex x, tensor or NumPy array; the answer has its kind, precision and device (half precision is
+        computed in float32). Spectral responses are within max(0.1·log2 N, 2.5)·eps·‖x‖‖h‖ of the exact sums, others
+        within eps·sqrt(taps)·Σ|x||h|. What a NaN or infinity in x touches is NaN, and nothing else. Raises TypeError
+        for integers, ValueError for another number of axes than the bank's.
+        """
+        options = {"output": output, "stride": stride, "padding_mode": padding_mode, "value": value}
+        run = nd.numpy_too(lambda x: _respond.respond(self, x, **options, method=method, memory=memory))
+        run_any: Callable[[Any], Any] = run
+        return run_any(x)
+
+    def freeze(self) -> Self:
+        """The same bank, its parameters no longer trained."""
+        self.requires_grad_(False)
+        return self
+
+    def as_conv(self, in_channels: int = 1, *, size: Any = None, dtype: Any = None, **options: Any) -> Conv:
+        """A convolution layer that starts as this bank and trains every tap: the same filters for each channel.
+
+        The layer correlates, so its weight is the kernels turned over. size is for banks made in frequency; options are
+        Conv's (padding "same" unless said otherwise). Complex kernels make a complex layer.
+        """
+        kernels = self.kernels if size is None else self.kernels_for(size)
+        plain = dtype or torch.get_default_dtype()
+        kind = plain if not kernels.is_complex() else torch.complex(*torch.zeros(2, dtype=plain)).dtype
+        options = {"padding": "same", "bias": False, "groups": in_channels} | options
+        layer = Conv(in_channels, in_channels * len(self), tuple(kernels.shape[1:]), dtype=kind, **options)
+        turned = kernels.detach().flip(tuple(range(1, self.ndim + 1)))
+        with torch.no_grad():
+            layer.weight.copy_(turned.repeat(in_channels, *[1] * self.ndim).unsqueeze(1))
+        return layer
+
+    def table(self) -> Any:
+        """What every filter is, in units: a list of one dict per filter that prints as a table."""
+        from sigconv.filters._table import Table
+
+        return Table([{"name": n} | dict(zip(c, row, strict=True)) for n, c, row in self._rows()], self.unit)
+
+    def _rows(self) -> Any:
+        columns = self.columns()
+        rows = zip(*columns.values(), strict=True) if columns else [()] * len(self)
+        return ((name, columns, row) for name, row in zip(self.names, rows, strict=True))
+
+    def plot(self, ax: Any = None, *, size: Any = None) -> Any:
+        """A picture of the kernels: curves (1-D), images (2-D), three orthogonal slices (3-D and more); (figure, ax)."""
+        from sigconv.filters._pictures import kernels
+
+        return kernels(self, ax, size)
+
+    def transformer(self, **options: Any) -> Any:
+        """A scikit-learn transformer of this bank: FilterBankTransformer, arrays in, pooled features by name out."""
+        from sigconv.filters._transformer import FilterBankTransformer
+
+        return FilterBankTransformer(self, **options)
+
+
+def rates(fs: Any, ndim: int) -> tuple[float, ...]:
+    """The sampling rate of each axis: one number for all, or one per axis, positive."""
+    values = _walls.numbers(fs, "fs").flatten().tolist()
+    if len(values) not in (1, ndim):
+        raise ValueError(f"fs {fs} has {len(values)} entries for {ndim} spatial axes")
+    if min(values) <= 0:
+        raise ValueError(f"fs {fs} must be above 0 samples per unit")
+    return tuple(values * ndim if len(values) == 1 else values)
+
+
+def odd(size: Any, ndim: int) -> tuple[int, ...]:
+    """A size given by the user: one odd number, or one per axis."""
+    sizes = nd.ntuple(size, ndim, "size")
+    if any(k % 2 == 0 for k in sizes):
+        raise ValueError(f"size {size} has no middle: expected odd numbers of taps")
+    return sizes
+
+
+def reach(sigma: Any, fs: tuple[float, ...], truncate: float) -> tuple[int, ...]:
+    """Taps of a window that holds truncate sigmas (in units, the largest of the filters) on either side.
+
+    >>> reach(2.0, (1.0, 0.5), 4.0)
+    (17, 9)
+    """
+    widest = float(np.max(np.asarray(sigma)))
+    return tuple(2 * int(math.floor(truncate * widest * rate + 0.5)) + 1 for rate in fs)

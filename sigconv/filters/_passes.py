@@ -1,0 +1,129 @@
+"""Responses an axis at a time: what filters share along an axis is computed once, and what a stride drops never.
+
+The filters of a bank are a tree: those with the same taps on the first axis share one pass, those that go on alike
+share the next. The tree is walked depth first, so that one signal per axis is held. A pass is a product with a small
+matrix, which takes any stride and border, or, along axes too long for that, a convolution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sigconv.convolution import conv
+from sigconv.filters._sink import Sink
+from sigconv.filters._spectra import like
+from sigconv.kernels._state import readable
+
+if TYPE_CHECKING:
+    from sigconv.filters._respond import Call
+
+LONGEST = 512  # samples of an axis up to which a pass may be a matrix
+CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 2e-9  # seconds of two threads, measured
+
+
+def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
+    """Walk the tree; every leaf is one filter's response, or one term of it."""
+    terms = bank.terms() if bank.kernel_size is not None else None
+    if terms is None:
+        raise ValueError("method 'separable' needs filters that are products of short ones: use 'spectral'")
+    if "constant" in call.modes and call.value:
+        raise ValueError("method 'separable' takes no constant border other than 0: use 'spectral'")
+    terms = [taps.to(like(rows, taps)) for taps in terms]
+    rank = terms[0].shape[1]
+    lines = [taps.flatten(0, 1) for taps in terms]  # filters·rank, taps
+    keys = _keys(lines)
+    order = sorted(range(lines[0].shape[0]), key=lambda item: keys[item]) if keys else list(range(lines[0].shape[0]))
+    waiting: dict[int, tuple[Tensor, int]] = {}
+    for item, y in _walk(rows, lines, keys, order, call, 0):
+        owner = item // rank
+        if rank == 1:
+            sink.put(owner, owner + 1, y.unsqueeze(1))
+            continue
+        total, count = waiting.pop(owner, (None, 0))
+        total = y if total is None else total + y
+        if count + 1 == rank:
+            sink.put(owner, owner + 1, total.unsqueeze(1))
+        else:
+            waiting[owner] = (total, count + 1)
+
+
+def _keys(lines: list[Tensor]) -> list[tuple[int, ...]]:
+    """A number per axis for each filter's taps, equal where they are; none where values may not be looked at."""
+    if not readable(*lines) or any(line.requires_grad for line in lines):
+        return []
+    columns = []
+    for line in lines:
+        flat = torch.view_as_real(line).flatten(1) if line.is_complex() else line
+        columns.append(torch.unique(flat, dim=0, return_inverse=True)[1].tolist())
+    return list(zip(*columns, strict=True))
+
+
+def _walk(
+    x: Tensor, lines: list[Tensor], keys: list[tuple[int, ...]], items: list[int], call: Call, axis: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Every filter of a branch with its response."""
+    if axis == len(lines):
+        for item in items:
+            yield item, x
+        return
+    start = 0
+    while start < len(items):
+        stop = start + 1
+        while keys and stop < len(items) and keys[items[stop]][axis] == keys[items[start]][axis]:
+            stop += 1
+        y = along(x, lines[axis][items[start]], axis, call)
+        yield from _walk(y, lines, keys, items[start:stop], call, axis + 1)
+        start = stop
+
+
+def along(x: Tensor, taps: Tensor, axis: int, call: Call) -> Tensor:
+    """One pass of (rows, *space) along an axis of space: true convolution, the signal's border, a stride."""
+    n, k, stride = x.shape[axis + 1], taps.shape[-1], call.stride[axis]
+    options: dict[str, Any] = {"padding": k // 2, "padding_mode": call.modes[axis], "flip": True}
+    if n <= LONGEST and (x.shape[0] * math.prod(x.shape[1:]) >= n * n or stride > 1):
+        columns = torch.eye(n, dtype=taps.dtype, device=x.device).unsqueeze(1)
+        matrix = conv(columns, taps.reshape(1, 1, k), stride=stride, **options)[:, 0]  # (n, positions)
+        return _times(x, matrix, axis + 1)
+    shape = [1] * (x.ndim - 1)
+    shape[axis] = k
+    margins, strides = [0] * len(shape), [1] * len(shape)
+    margins[axis], strides[axis] = k // 2, stride
+    modes = tuple(mode if a == axis else "zeros" for a, mode in enumerate(call.modes))
+    options |= {"padding": tuple(margins), "padding_mode": modes}
+    return conv(x.unsqueeze(1), taps.reshape(1, 1, *shape), stride=tuple(strides), method="direct", **options)[:, 0]
+
+
+def _times(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
+    """Σ_n x[…, n, …]·matrix[n, m] along one axis of x, without turning x over."""
+    if matrix.is_complex() and not x.is_complex():
+        both = _times(x, torch.cat([matrix.real, matrix.imag], 1), dim)
+        real, imaginary = both.chunk(2, dim)
+        return torch.complex(real, imaginary)
+    if x.is_complex() and not matrix.is_complex():
+        matrix = matrix.to(x.dtype)
+    after = x.shape[dim + 1 :]
+    if not after:
+        return x @ matrix
+    y = matrix.mT @ x.flatten(dim + 1)
+    return y.unflatten(-1, after)
+
+
+def cost(bank: Any, rows: Tensor, call: Call) -> float:
+    """Passes of every filter, the first ones perhaps shared (not counted on), in seconds of two threads."""
+    total = 0.0
+    real = 1.0 if not rows.is_complex() else 2.0
+    size = list(rows.shape[1:])
+    kind = 2.0 if bank.complex else 1.0
+    for axis, (k, s, p) in enumerate(zip(bank.kernel_size, call.stride, call.positions, strict=True)):
+        n, values = size[axis], rows.shape[0] * math.prod(size)
+        size[axis] = p
+        matrix = n <= LONGEST
+        macs = values * (p if matrix else k) * real * kind
+        total += CALL + macs * (MATRIX_MAC if matrix else TAP_MAC) + MOVED * values * real
+        real = 2.0 if bank.complex or real == 2.0 else 1.0
+    return len(bank) * bank.rank * total

@@ -1,0 +1,156 @@
+"""How a bank meets a signal: checked, planned, computed by one of three ways, and handed out as asked.
+
+direct     sigconv.conv with the kernels: tiny filters, short rows, strided 1-D banks (it plans further for itself)
+separable  an axis at a time, what filters share computed once            (_passes.py; banks that have terms)
+spectral   one forward transform for all filters, products folded under a stride, small inverse ones    (_spectra.py)
+
+All three see rows (batch·channels, *space) and put what they find into a Sink, some filters at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sigconv import nd
+from sigconv.convolution import conv
+from sigconv.convolution._options import bytes_of, number
+from sigconv.filters import _passes, _spectra
+from sigconv.filters._sink import OUTPUTS, Sink
+from sigconv.kernels._state import readable
+
+METHODS = ("direct", "separable", "spectral")
+
+
+class Call(NamedTuple):
+    """One call's options, a number per axis."""
+
+    stride: tuple[int, ...]
+    modes: tuple[str, ...]
+    value: float
+    positions: tuple[int, ...]
+    memory: int | None
+
+
+def respond(
+    bank: Any, x: Tensor, *, output: str, stride: Any, padding_mode: Any, value: float, method: str, memory: Any
+) -> Tensor:
+    """FilterBank.forward for tensors."""
+    _check(bank, x)
+    nd.one_of(output, ("auto", *OUTPUTS), "output")
+    nd.one_of(method, ("auto", *METHODS), "method")
+    if output == "imag" and not (bank.complex or x.is_complex()):
+        raise ValueError(f"output 'imag' of {len(bank)} real filters is nothing but zeros: ask for 'real'")
+    if output == "auto":
+        output = "complex" if bank.complex or x.is_complex() else "real"
+    modes, stride = nd.border_modes(padding_mode, bank.ndim), nd.ntuple(stride, bank.ndim, "stride")
+    space = x.shape[2:]
+    positions = tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
+    call = Call(stride, modes, number(value, "value"), positions, bytes_of(memory))
+    rows = x.to(_working(x.dtype)).flatten(0, 1)
+    grows = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in bank.parameters()))
+    rows, bad = _finite(rows)
+    sink = Sink(rows, len(bank), positions, output, grows or not readable(x))
+    if 0 not in rows.shape and len(bank):
+        chosen = _choose(bank, rows, call) if method == "auto" else method
+        WAYS[chosen](bank, rows, call, sink)
+    y = sink.whole()
+    if bad is not None:
+        y = torch.where(_touched(bank, bad, call).unsqueeze(1), float("nan"), y)
+    y = y.reshape(x.shape[0], -1, *positions)
+    return y if y.is_complex() else y.to(x.real.dtype if x.is_complex() else x.dtype)
+
+
+def _check(bank: Any, x: Tensor) -> None:
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(
+            f"x is {x.dtype}: a bank filters floating or complex values; convert it, for example by x.float()"
+        )
+    if x.ndim != bank.ndim + 2:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, and the bank {bank.ndim} axes of space: expected (batch, channels, *space), "
+            f"{bank.ndim + 2} axes in all"
+        )
+    for p in bank.parameters():
+        if p.device != x.device:
+            raise ValueError(f"x is on {x.device} and the bank on {p.device}: move one to the other")
+
+
+def _working(dtype: torch.dtype) -> torch.dtype:
+    """The precision sums are made in."""
+    if dtype in (torch.float16, torch.bfloat16):
+        return torch.float32
+    return torch.complex64 if dtype == torch.complex32 else dtype
+
+
+def _finite(rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """x with zeros for what is not finite, and where that was; None where nothing was, if that may be looked at."""
+    if readable(rows) and torch.isfinite(rows.abs().sum() if rows.numel() < 2**31 else rows.abs().max()):
+        return rows, None
+    bad = ~torch.isfinite(rows)
+    if readable(rows) and not bad.any():
+        return rows, None
+    return torch.where(bad, 0, rows), bad
+
+
+def _touched(bank: Any, bad: Tensor, call: Call) -> Tensor:
+    """The positions whose window sees what is not finite: (rows, *positions). N1, N3: nothing else does."""
+    seen = bad.float()
+    if bank.kernel_size is None:  # kernels as large as the signal
+        return bad.flatten(1).any(1).reshape(-1, *[1] * bank.ndim).expand(-1, *call.positions)
+    for axis, (k, s, mode) in enumerate(zip(bank.kernel_size, call.stride, call.modes, strict=True), start=1):
+        line = nd.pad(seen.movedim(axis, -1), ((k // 2, k // 2),), mode)
+        marks = torch.nn.functional.pad(line.cumsum(-1), (1, 0))  # counts: exact in float32 below 2^24 marks a line
+        seen = ((marks[..., k:] - marks[..., : marks.shape[-1] - k])[..., ::s] > 0).float().movedim(-1, axis)
+    return seen > 0
+
+
+def _choose(bank: Any, rows: Tensor, call: Call) -> str:
+    """The way predicted to be quickest; shapes alone decide."""
+    if bank.kernel_size is None:
+        return "spectral"
+    costs = {"direct": _direct_cost(bank, rows, call), "spectral": _spectra.cost(bank, rows, call)}
+    if bank.separable and bank.ndim > 1:
+        costs["separable"] = _passes.cost(bank, rows, call)
+    return min(costs, key=costs.__getitem__)
+
+
+DIRECT_CALL, DIRECT_MAC, TORCH_MAC = 3e-4, 2.5e-11, 1e-10  # seconds, two threads
+
+
+def _direct_cost(bank: Any, rows: Tensor, call: Call) -> float:
+    """Every tap of every filter; a kernel of ours at stride 1, torch's own otherwise."""
+    macs = rows.shape[0] * len(bank) * math.prod(call.positions) * math.prod(bank.kernel_size)
+    macs *= (2 if bank.complex else 1) * (2 if rows.is_complex() else 1)
+    return DIRECT_CALL + macs * (DIRECT_MAC if max(call.stride) == 1 else TORCH_MAC)
+
+
+def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
+    """By sigconv.conv, which chooses its own method and keeps to the memory allowed."""
+    if bank.kernel_size is None:
+        raise ValueError(
+            "method 'direct' needs kernels of one size, and this bank is made in frequency: use 'spectral'"
+        )
+    kernels = bank.taps()
+    part = {"real": "real", "imag": "imag"}.get(sink.output)
+    if bank.complex and part and not rows.is_complex():
+        kernels = getattr(kernels, part)
+        sink = sink.already()
+    kernels = kernels.to(_spectra.like(rows, kernels)).unsqueeze(1)
+    for first, last in sink.parts(call.memory, 3):
+        y = conv(
+            rows.unsqueeze(1),
+            kernels[first:last],
+            stride=call.stride,
+            padding=tuple(k // 2 for k in bank.kernel_size),
+            padding_mode=call.modes,
+            value=call.value,
+            flip=True,
+        )
+        sink.put(first, last, y)
+
+
+WAYS = {"direct": direct, "separable": _passes.separable, "spectral": _spectra.spectral}

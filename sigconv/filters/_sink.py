@@ -1,0 +1,81 @@
+"""Where responses go: made into what was asked for as they come, some filters at a time, so that no more is held."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sigconv.kernels._memory import empty
+
+OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "complex": lambda y: y if y.is_complex() else torch.complex(y, torch.zeros_like(y)),
+    "real": lambda y: y.real if y.is_complex() else y,
+    "imag": lambda y: y.imag,
+    "magnitude": lambda y: y.abs(),
+    "energy": lambda y: y.real.square() + y.imag.square() if y.is_complex() else y.square(),
+}
+
+
+class Sink:
+    """Responses (rows, filters, *positions), gathered; where gradients are wanted nothing is written in place."""
+
+    def __init__(self, rows: Tensor, filters: int, positions: tuple[int, ...], output: str, grows: bool) -> None:
+        self.shape, self.output, self.grows = (rows.shape[0], filters, *positions), output, grows
+        self._convert = OUTPUTS[output]
+        self._found: dict[int, Tensor] = {}
+        plain = rows.real if rows.is_complex() else rows
+        if output == "complex":
+            self.y = torch.view_as_complex(empty((*self.shape, 2), plain)) if not grows else None
+        else:
+            self.y = empty(self.shape, plain) if not grows else None
+        self._like = torch.complex(plain[:0], plain[:0]) if output == "complex" else plain
+
+    def already(self) -> Sink:
+        """This sink for responses that are what was asked for as they come."""
+        twin = copy.copy(self)
+        twin._convert = lambda y: y
+        return twin
+
+    def put(self, first: int, last: int, y: Tensor, place: Any = ...) -> None:
+        """Responses of filters first … last, (rows, filters, *positions), or of a place among rows and positions."""
+        if self.grows:
+            self._found[first] = self._convert(y)
+            return
+        assert self.y is not None
+        target = self.y[:, first:last]
+        if place is not ...:
+            target = target[place]
+        if self.output == "magnitude" and y.is_complex() and self._convert is OUTPUTS["magnitude"]:
+            torch.abs(y, out=target) if target.is_contiguous() else target.copy_(y.abs())
+        else:
+            target.copy_(self._convert(y))
+
+    def whole(self) -> Tensor:
+        """Everything that was put."""
+        if not self.grows:
+            assert self.y is not None
+            return self.y
+        if not self._found:
+            return self._like.new_zeros(self.shape)
+        return torch.cat([self._found[first] for first in sorted(self._found)], 1)
+
+    def parts(self, memory: int | None, held: float, each: int | None = None) -> Iterator[tuple[int, int]]:
+        """Filters in groups that hold so many copies of their responses, each bytes apiece, at a time."""
+        filters = self.shape[1]
+        itemsize = self._like.element_size()
+        whole = math.prod(self.shape) * itemsize
+        each = math.prod(self.shape[2:]) * self.shape[0] * 8 if each is None else each
+        room = (1 << 28) if memory is None else memory - whole
+        if memory is not None and room < held * each:
+            raise ValueError(
+                f"memory {memory} is too little: the responses {self.shape} are {whole} bytes, and one filter needs "
+                f"{int(held * each)} beside them"
+            )
+        step = max(min(int(room // max(held * each, 1)), filters), 1)
+        for first in range(0, filters, step):
+            yield first, min(first + step, filters)
