@@ -31,6 +31,7 @@ def curves(
     ylabel: str = "",
     title: str = "",
     dashed: Sequence[str] = (),
+    legend: bool = True,
     ax: Any = None,
 ) -> tuple[Any, Any]:
     """Named curves of (x, y). Names that share their first word share a colour; those in dashed are drawn so.
@@ -47,7 +48,7 @@ def curves(
         ax.plot(x, y, label=name, color=colour, linestyle="--" if name in dashed else "-", marker=marker, linewidth=1.6)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.grid(alpha=0.3)
-    if lines:
+    if lines and legend:
         ax.legend(frameon=False)
     return figure, ax
 
@@ -101,6 +102,41 @@ def images(pictures: Any, names: Sequence[str], *, columns: int = 4, title: str 
         ax.set_title(name, fontsize=8)
     figure.suptitle(title)
     return figure, grid
+
+
+def mosaic(
+    pictures: Sequence[Any],
+    names: Sequence[str] = (),
+    *,
+    columns: int = 0,
+    symmetric: bool = False,
+    title: str = "",
+    ax: Any = None,
+) -> tuple[Any, Any]:
+    """Two-dimensional arrays side by side in one picture, each on its own scale, its name above it.
+
+    symmetric puts 0 in the middle of a scale from blue to red; otherwise dark is the least. Axis 0 points down.
+
+    >>> figure, ax = mosaic([np.eye(3), np.eye(5)], ["a", "b"])
+    >>> len(ax.images)
+    2
+    """
+    pictures = [np.asarray(picture, dtype=float) for picture in pictures]
+    tall, wide = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
+    columns = min(columns or max(round((len(pictures) * tall * 1.6 / wide) ** 0.5), 1), len(pictures))
+    lines = -(-len(pictures) // columns)
+    figure, ax = axes(ax, (min(1.1 * columns * max(wide / tall, 1) + 0.4, 12), 1.25 * lines + 0.5))
+    gap = 0.12 * wide
+    for n, picture in enumerate(pictures):
+        left, top = n % columns * (wide + gap), n // columns * (tall * 1.25)
+        reach = max(float(np.nanmax(np.abs(picture))), 1e-30)
+        scale = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach} if symmetric else {"cmap": "magma"}
+        ax.imshow(picture, extent=(left, left + picture.shape[1], top + picture.shape[0], top), **scale)
+        if n < len(names):
+            ax.text(left, top - 0.03 * tall, names[n], fontsize=6, va="bottom")
+    ax.set(xlim=(-gap, columns * (wide + gap)), ylim=(lines * tall * 1.25, -0.3 * tall), title=title)
+    ax.set_axis_off()
+    return figure, ax
 
 
 def png(figure: Any, dpi: int = 120) -> bytes:

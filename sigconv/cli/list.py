@@ -26,5 +26,5 @@ def main(arguments: list[str]) -> int:
 def there_is() -> dict[str, list[str]]:
     """Names by kind: a file each, found in its room."""
     rooms = ("recipes", "datasets", "models", "methods")
-    banks = [name for name, file in _discover.files("filters").items() if _discover.defines(file, "bank")]
+    banks = [name for name, file in _discover.files("filters").items() if _discover.defines(file, "default")]
     return {room: list(_discover.files(room)) for room in rooms} | {"banks": banks}

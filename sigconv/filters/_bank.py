@@ -1,4 +1,4 @@
-"""FilterBank: filters of one family, in any number of dimensions and in physical units, that meet signals as one module.
+"""FilterBank: filters of one family, in any number of dimensions and in physical units, one module for all.
 
 A family is a subclass that defines one of three things, from parameters that the base class holds within their walls:
 
@@ -204,7 +204,7 @@ class FilterBank(nn.Module):
         return ((name, columns, row) for name, row in zip(self.names, rows, strict=True))
 
     def plot(self, ax: Any = None, *, size: Any = None) -> Any:
-        """A picture of the kernels: curves (1-D), images (2-D), three orthogonal slices (3-D and more); (figure, ax)."""
+        """A picture of the kernels: curves (1-D), images (2-D), three orthogonal slices (3-D on); (figure, ax)."""
         from sigconv.filters._pictures import kernels
 
         return kernels(self, ax, size)
@@ -241,4 +241,4 @@ def reach(sigma: Any, fs: tuple[float, ...], truncate: float) -> tuple[int, ...]
     (17, 9)
     """
     widest = float(np.max(np.asarray(sigma)))
-    return tuple(2 * int(math.floor(truncate * widest * rate + 0.5)) + 1 for rate in fs)
+    return tuple(2 * math.floor(truncate * widest * rate + 0.5) + 1 for rate in fs)

@@ -17,13 +17,14 @@ from torch import Tensor
 from sigconv.convolution import conv
 from sigconv.filters._sink import Sink
 from sigconv.filters._spectra import like
+from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 
 if TYPE_CHECKING:
     from sigconv.filters._respond import Call
 
 LONGEST = 512  # samples of an axis up to which a pass may be a matrix
-CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 2e-9  # seconds of two threads, measured
+CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 5e-10  # seconds of two threads, measured
 
 
 def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
@@ -34,12 +35,14 @@ def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     if "constant" in call.modes and call.value:
         raise ValueError("method 'separable' takes no constant border other than 0: use 'spectral'")
     terms = [taps.to(like(rows, taps)) for taps in terms]
+    signal = rows.numel() * rows.element_size() * (2 if terms[0].is_complex() and not rows.is_complex() else 1)
+    next(sink.parts(call.memory, signal * (len(terms) + 3)))  # one signal per axis, at most two joined
     rank = terms[0].shape[1]
     lines = [taps.flatten(0, 1) for taps in terms]  # filters·rank, taps
     keys = _keys(lines)
     order = sorted(range(lines[0].shape[0]), key=lambda item: keys[item]) if keys else list(range(lines[0].shape[0]))
     waiting: dict[int, tuple[Tensor, int]] = {}
-    for item, y in _walk(rows, lines, keys, order, call, 0):
+    for item, y in _walk(rows, lines, keys, order, call, 0, Scratch(rows, sink.grows)):
         owner = item // rank
         if rank == 1:
             sink.put(owner, owner + 1, y.unsqueeze(1))
@@ -49,7 +52,7 @@ def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         if count + 1 == rank:
             sink.put(owner, owner + 1, total.unsqueeze(1))
         else:
-            waiting[owner] = (total, count + 1)
+            waiting[owner] = (total.clone() if count == 0 and not sink.grows else total, count + 1)
 
 
 def _keys(lines: list[Tensor]) -> list[tuple[int, ...]]:
@@ -64,7 +67,13 @@ def _keys(lines: list[Tensor]) -> list[tuple[int, ...]]:
 
 
 def _walk(
-    x: Tensor, lines: list[Tensor], keys: list[tuple[int, ...]], items: list[int], call: Call, axis: int
+    x: Tensor,
+    lines: list[Tensor],
+    keys: list[tuple[int, ...]],
+    items: list[int],
+    call: Call,
+    axis: int,
+    scratch: Scratch,
 ) -> Iterator[tuple[int, Tensor]]:
     """Every filter of a branch with its response."""
     if axis == len(lines):
@@ -76,19 +85,19 @@ def _walk(
         stop = start + 1
         while keys and stop < len(items) and keys[items[stop]][axis] == keys[items[start]][axis]:
             stop += 1
-        y = along(x, lines[axis][items[start]], axis, call)
-        yield from _walk(y, lines, keys, items[start:stop], call, axis + 1)
+        y = along(x, lines[axis][items[start]], axis, call, scratch)
+        yield from _walk(y, lines, keys, items[start:stop], call, axis + 1, scratch)
         start = stop
 
 
-def along(x: Tensor, taps: Tensor, axis: int, call: Call) -> Tensor:
+def along(x: Tensor, taps: Tensor, axis: int, call: Call, scratch: Scratch) -> Tensor:
     """One pass of (rows, *space) along an axis of space: true convolution, the signal's border, a stride."""
     n, k, stride = x.shape[axis + 1], taps.shape[-1], call.stride[axis]
     options: dict[str, Any] = {"padding": k // 2, "padding_mode": call.modes[axis], "flip": True}
     if n <= LONGEST and (x.shape[0] * math.prod(x.shape[1:]) >= n * n or stride > 1):
         columns = torch.eye(n, dtype=taps.dtype, device=x.device).unsqueeze(1)
         matrix = conv(columns, taps.reshape(1, 1, k), stride=stride, **options)[:, 0]  # (n, positions)
-        return _times(x, matrix, axis + 1)
+        return _times(x, matrix, axis + 1, scratch)
     shape = [1] * (x.ndim - 1)
     shape[axis] = k
     margins, strides = [0] * len(shape), [1] * len(shape)
@@ -98,19 +107,20 @@ def along(x: Tensor, taps: Tensor, axis: int, call: Call) -> Tensor:
     return conv(x.unsqueeze(1), taps.reshape(1, 1, *shape), stride=tuple(strides), method="direct", **options)[:, 0]
 
 
-def _times(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
+def _times(x: Tensor, matrix: Tensor, dim: int, scratch: Scratch) -> Tensor:
     """Σ_n x[…, n, …]·matrix[n, m] along one axis of x, without turning x over."""
     if matrix.is_complex() and not x.is_complex():
-        both = _times(x, torch.cat([matrix.real, matrix.imag], 1), dim)
+        both = _times(x, torch.cat([matrix.real, matrix.imag], 1), dim, scratch)
         real, imaginary = both.chunk(2, dim)
-        return torch.complex(real, imaginary)
-    if x.is_complex() and not matrix.is_complex():
-        matrix = matrix.to(x.dtype)
-    after = x.shape[dim + 1 :]
-    if not after:
-        return x @ matrix
-    y = matrix.mT @ x.flatten(dim + 1)
-    return y.unflatten(-1, after)
+        return torch.complex(real, imaginary, out=scratch.take(f"whole {dim}", real.shape, matrix.dtype))
+    kind = torch.promote_types(x.dtype, matrix.dtype)
+    x, matrix = x.to(kind), matrix.to(kind)
+    shape = [*x.shape[:dim], matrix.shape[1], *x.shape[dim + 1 :]]
+    if dim == x.ndim - 1:
+        return torch.matmul(x, matrix, out=scratch.take(f"pass {dim}", shape, kind))
+    flat = [*x.shape[:dim], matrix.shape[1], math.prod(x.shape[dim + 1 :])]
+    y = torch.matmul(matrix.mT.contiguous(), x.flatten(dim + 1), out=scratch.take(f"pass {dim}", flat, kind))
+    return y.reshape(shape)
 
 
 def cost(bank: Any, rows: Tensor, call: Call) -> float:
@@ -119,7 +129,7 @@ def cost(bank: Any, rows: Tensor, call: Call) -> float:
     real = 1.0 if not rows.is_complex() else 2.0
     size = list(rows.shape[1:])
     kind = 2.0 if bank.complex else 1.0
-    for axis, (k, s, p) in enumerate(zip(bank.kernel_size, call.stride, call.positions, strict=True)):
+    for axis, (k, p) in enumerate(zip(bank.kernel_size, call.positions, strict=True)):
         n, values = size[axis], rows.shape[0] * math.prod(size)
         size[axis] = p
         matrix = n <= LONGEST

@@ -9,6 +9,7 @@ All three see rows (batch·channels, *space) and put what they find into a Sink,
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from sigconv import nd
 from sigconv.convolution import conv
 from sigconv.convolution._options import bytes_of, number
 from sigconv.filters import _passes, _spectra
-from sigconv.filters._sink import OUTPUTS, Sink
+from sigconv.filters._sink import OUTPUTS, Sink, TooLittle
 from sigconv.kernels._state import readable
 
 METHODS = ("direct", "separable", "spectral")
@@ -55,12 +56,11 @@ def respond(
     rows, bad = _finite(rows)
     sink = Sink(rows, len(bank), positions, output, grows or not readable(x))
     if 0 not in rows.shape and len(bank):
-        chosen = _choose(bank, rows, call) if method == "auto" else method
-        WAYS[chosen](bank, rows, call, sink)
+        _run([method] if method != "auto" else _ranked(bank, rows, call), bank, rows, call, sink)
     y = sink.whole()
     if bad is not None:
         y = torch.where(_touched(bank, bad, call).unsqueeze(1), float("nan"), y)
-    y = y.reshape(x.shape[0], -1, *positions)
+    y = y.reshape(x.shape[0], x.shape[1] * len(bank), *positions)
     return y if y.is_complex() else y.to(x.real.dtype if x.is_complex() else x.dtype)
 
 
@@ -71,8 +71,8 @@ def _check(bank: Any, x: Tensor) -> None:
         )
     if x.ndim != bank.ndim + 2:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}, and the bank {bank.ndim} axes of space: expected (batch, channels, *space), "
-            f"{bank.ndim + 2} axes in all"
+            f"x has shape {tuple(x.shape)}, and the bank {bank.ndim} axes of space: expected {bank.ndim + 2} axes, "
+            "(batch, channels, *space)"
         )
     for p in bank.parameters():
         if p.device != x.device:
@@ -108,14 +108,22 @@ def _touched(bank: Any, bad: Tensor, call: Call) -> Tensor:
     return seen > 0
 
 
-def _choose(bank: Any, rows: Tensor, call: Call) -> str:
-    """The way predicted to be quickest; shapes alone decide."""
+def _run(ways: list[str], bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
+    """The first of the ways that keeps to the memory allowed."""
+    for way in ways[:-1]:
+        with contextlib.suppress(TooLittle):
+            return WAYS[way](bank, rows, call, sink)
+    WAYS[ways[-1]](bank, rows, call, sink)
+
+
+def _ranked(bank: Any, rows: Tensor, call: Call) -> list[str]:
+    """The ways there are, what is predicted to be quickest first; shapes alone decide."""
     if bank.kernel_size is None:
-        return "spectral"
+        return ["spectral"]
     costs = {"direct": _direct_cost(bank, rows, call), "spectral": _spectra.cost(bank, rows, call)}
     if bank.separable and bank.ndim > 1:
         costs["separable"] = _passes.cost(bank, rows, call)
-    return min(costs, key=costs.__getitem__)
+    return sorted(costs, key=costs.__getitem__)
 
 
 DIRECT_CALL, DIRECT_MAC, TORCH_MAC = 3e-4, 2.5e-11, 1e-10  # seconds, two threads
@@ -140,7 +148,8 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         kernels = getattr(kernels, part)
         sink = sink.already()
     kernels = kernels.to(_spectra.like(rows, kernels)).unsqueeze(1)
-    for first, last in sink.parts(call.memory, 3):
+    responses = rows.shape[0] * math.prod(call.positions) * rows.element_size() * (2 if kernels.is_complex() else 1)
+    for first, last in sink.parts(call.memory, 3 * responses, 2 * rows.numel() * rows.element_size()):
         y = conv(
             rows.unsqueeze(1),
             kernels[first:last],

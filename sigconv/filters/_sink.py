@@ -21,6 +21,13 @@ OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+ROOM = 1 << 28  # bytes that filters computed together may take, where no limit is given
+
+
+class TooLittle(ValueError):
+    """The memory allowed does not do for one filter at a time."""
+
+
 class Sink:
     """Responses (rows, filters, *positions), gathered; where gradients are wanted nothing is written in place."""
 
@@ -64,18 +71,16 @@ class Sink:
             return self._like.new_zeros(self.shape)
         return torch.cat([self._found[first] for first in sorted(self._found)], 1)
 
-    def parts(self, memory: int | None, held: float, each: int | None = None) -> Iterator[tuple[int, int]]:
-        """Filters in groups that hold so many copies of their responses, each bytes apiece, at a time."""
+    def parts(self, memory: int | None, each: float, beside: float = 0.0) -> Iterator[tuple[int, int]]:
+        """Filters in groups that keep to the memory: each bytes apiece, some beside them, and all responses."""
         filters = self.shape[1]
-        itemsize = self._like.element_size()
-        whole = math.prod(self.shape) * itemsize
-        each = math.prod(self.shape[2:]) * self.shape[0] * 8 if each is None else each
-        room = (1 << 28) if memory is None else memory - whole
-        if memory is not None and room < held * each:
-            raise ValueError(
-                f"memory {memory} is too little: the responses {self.shape} are {whole} bytes, and one filter needs "
-                f"{int(held * each)} beside them"
+        whole = math.prod(self.shape) * self._like.element_size()
+        room = ROOM if memory is None else memory - whole - beside
+        if memory is not None and room < each:
+            raise TooLittle(
+                f"memory {memory} is too little: the responses {self.shape} are {whole} bytes, and one filter at a time "
+                f"needs {int(each + beside)} beside them"
             )
-        step = max(min(int(room // max(held * each, 1)), filters), 1)
+        step = max(min(int(room // max(each, 1)), filters), 1)
         for first in range(0, filters, step):
             yield first, min(first + step, filters)

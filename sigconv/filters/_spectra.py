@@ -4,8 +4,8 @@ A stride is taken in the spectrum: every s-th sample of a signal has the spectru
 
     y[s·m] = ifft_{N/s}( mean_j Y[q + j·N/s] )          exactly, and what a stride drops is never computed.
 
-A separable filter's spectrum is the outer product of its short filters' spectra; then axes are multiplied and folded one
-after the other, each on what the last one left. Along the first axis long signals go in blocks (overlap-save).
+A separable filter's spectrum is the outer product of its short filters' spectra; then axes are multiplied and folded
+one after the other, each on what the last one left. Along the first axis long signals go in blocks (overlap-save).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from sigconv import nd
 from sigconv.filters._sink import Sink
+from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 from sigconv.kernels._threads import share
 from sigconv.methods._spectral import fast_length
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from sigconv.filters._respond import Call
 
 BLOCK = 4096  # samples of the shortest block of a single axis
-AT_ONCE = 1 << 17  # complex values a thread transforms at a time: they stay in its cache
+AT_ONCE = 1 << 18  # complex values a thread transforms at a time: they stay in its cache
+STRIDES = 16  # a bank made in frequency folds by the divisors of this
 CALL, BUTTERFLY, PRODUCT = 3e-4, 1.3e-10, 2e-9  # seconds: a call; a value of a transform, times log2 N; one product
 
 
@@ -81,12 +83,12 @@ def grid(bank: Any, size: tuple[int, ...], call: Call) -> Grid:
 def _whole_grid(size: tuple[int, ...], call: Call) -> Grid:
     """For banks made in frequency: the signal's own period where it goes around, half of it added on either side."""
     margins, period = [], []
-    for n, s, mode in zip(size, call.stride, call.modes, strict=True):
+    for n, mode in zip(size, call.modes, strict=True):
         if mode == "circular":
             margins.append((0, 0))
             period.append(n)
         else:
-            total = fast_length(-(-(n + 2 * (n // 2)) // s)) * s
+            total = fast_length(-(-(n + 2 * (n // 2)) // STRIDES)) * STRIDES  # whatever the stride: the same kernels
             margins.append((n // 2, total - n - n // 2))
             period.append(total)
     dense = any(p % s for p, s in zip(period, call.stride, strict=True))
@@ -109,10 +111,11 @@ def spectral(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     wanted: Any = (..., *(slice(0, n) for n in call.positions))
     if where.dense:
         wanted = (..., *(slice(0, n, s) for n, s in zip(rows.shape[1:], call.stride, strict=True)))
-    room = None if call.memory is None else call.memory - 2 * each
     fold = (1,) * len(where.period) if where.dense else call.stride
-    for first, last in sink.parts(room, 4, each):
-        y = _inverse(_product(spectra(bank, (first, last), rows, where), spectrum, fold, half), where, half)
+    scratch = Scratch(rows, sink.grows)
+    for first, last in sink.parts(call.memory, 4 * each, 2 * each):
+        found = spectra(bank, (first, last), rows, where)
+        y = _inverse(_product(found, spectrum, fold, half, scratch), where, half, scratch)
         y = y.real if real else y
         sink.put(first, last, y[wanted])
 
@@ -155,30 +158,36 @@ def _around(taps: Tensor, period: tuple[int, ...]) -> Tensor:
     return F.pad(taps, [side for n, k in zip(period[::-1], taps.shape[::-1], strict=False) for side in (0, n - k)])
 
 
-def _product(found: list[Tensor], spectrum: Tensor, fold: tuple[int, ...], half: bool) -> Tensor:
+def _product(found: list[Tensor], spectrum: Tensor, fold: tuple[int, ...], half: bool, scratch: Scratch) -> Tensor:
     """The signal's spectrum times some filters', folded: (rows, *period) -> (rows, filters, *folded)."""
     ndim = spectrum.ndim - 1
     if half:
         found = [*found[:-1], found[-1][..., : spectrum.shape[-1]]]
     spectrum = spectrum.unsqueeze(1)
-    if len(found) < ndim:
-        return _folded(spectrum * found[0], fold)
+    if len(found) < ndim or found[0].ndim == 2:  # not products of lines; on one axis either is a line
+        return _folded(_mul(spectrum, found[0], "product", scratch), fold)
     total: Tensor | None = None
     for rank in range(found[0].shape[1]):
         lines = [
             f[:, rank].reshape(f.shape[0], *(-1 if a == axis else 1 for a in range(ndim)))
             for axis, f in enumerate(found)
         ]
+        product, name = spectrum, f"product {min(rank, 1)}"
         if max(fold) == 1 and ndim > 1:  # what is small is multiplied first
-            product = spectrum * math.prod(lines[1:-1], start=lines[0])
-            product = product * lines[-1] if product.requires_grad else product.mul_(lines[-1])
-        else:
-            product = spectrum
-            for axis, line in enumerate(lines):
-                product = _folded(product * line, tuple(s if a == axis else 1 for a, s in enumerate(fold)))
-        total = product if total is None else total + product
+            lines = [math.prod(lines[1:-1], start=lines[0]), lines[-1]]
+        for axis, line in enumerate(lines):
+            product = _mul(product, line, name if max(fold) == 1 else f"{name} {axis}", scratch)
+            product = _folded(product, tuple(s if a == axis else 1 for a, s in enumerate(fold)))
+        total = product if total is None else total + product if scratch.grows else total.add_(product)
     assert total is not None
     return total
+
+
+def _mul(one: Tensor, other: Tensor, name: str, scratch: Scratch) -> Tensor:
+    """Their product, in a buffer; in place where one already stands there."""
+    shape = torch.broadcast_shapes(one.shape, other.shape)
+    out = scratch.take(name, shape, torch.promote_types(one.dtype, other.dtype))
+    return torch.mul(one, other, out=out)
 
 
 def _folded(product: Tensor, fold: tuple[int, ...]) -> Tensor:
@@ -206,18 +215,18 @@ def _blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> 
     found = spectra(bank, (0, filters), rows, where)
     outs = where.hop // call.stride[0]
 
-    def stretch(row: int, first: int, last: int) -> Tensor:
+    def stretch(row: int, first: int, last: int, scratch: Scratch) -> Tensor:
         """The outputs of some blocks of one row: (filters, positions of the blocks, *rest)."""
         seen = blocks[row, first:last]
         spectrum = (torch.fft.rfftn if half else torch.fft.fftn)(seen, where.period, where.axes)
-        y = _inverse(_product(found, spectrum, call.stride, half), where, half)
+        y = _inverse(_product(found, spectrum, call.stride, half, scratch), where, half, scratch)
         y = y.real if real else y
         y = y[(..., slice(0, outs), *(slice(0, p) for p in call.positions[1:]))]
         return y.transpose(0, 1).flatten(1, 2)
 
-    group = max(AT_ONCE // (n * max(filters // 8, 1)), 1)
+    group = max(AT_ONCE // (n * filters), 1)
     if sink.grows:
-        y = torch.stack([stretch(row, 0, where.blocks) for row in range(rows.shape[0])])
+        y = torch.stack([stretch(row, 0, where.blocks, Scratch(rows, True)) for row in range(rows.shape[0])])
         sink.put(0, filters, y[:, :, : call.positions[0]])
         return
     steps = [
@@ -225,19 +234,22 @@ def _blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> 
     ]
 
     def work(start: int, stop: int) -> None:
+        scratch = Scratch(rows)
         for row, first, last in steps[start:stop]:
             begin, end = first * outs, min(last * outs, call.positions[0])
-            y = stretch(row, first, last)[:, : end - begin]
+            y = stretch(row, first, last, scratch)[:, : end - begin]
             sink.put(0, filters, y, (row, slice(None), slice(begin, end)))
 
     if rows.is_cuda or not readable(rows):
         work(0, len(steps))
     else:
-        share(work, len(steps), len(steps))
+        share(work, len(steps))
 
 
-def _inverse(folded: Tensor, where: Grid, half: bool) -> Tensor:
-    return torch.fft.irfftn(folded, where.period, where.axes) if half else torch.fft.ifftn(folded, dim=where.axes)
+def _inverse(folded: Tensor, where: Grid, half: bool, scratch: Scratch) -> Tensor:
+    if half:
+        return torch.fft.irfftn(folded, where.period, where.axes)
+    return torch.fft.ifftn(folded, dim=where.axes, out=scratch.take("inverse", folded.shape, folded.dtype))
 
 
 def cost(bank: Any, rows: Tensor, call: Call) -> float:

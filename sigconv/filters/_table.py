@@ -19,7 +19,8 @@ class Table(list):
         """The columns with their units."""
         names = list(self[0]) if self else ["name"]
         units = {name: PER.get(name.split("_")[0], "").format(self.unit) for name in names}
-        return [f"{name} ({unit})" if (unit := units[name].replace("1/s", "Hz")) else name for name in names]
+        units = {name: "Hz" if unit == "1/s" else unit for name, unit in units.items()}
+        return [f"{name} ({units[name]})" if units[name] else name for name in names]
 
     def cells(self) -> list[list[str]]:
         """Every entry as text."""

@@ -21,3 +21,24 @@ def empty(size: Sequence[int], like: Tensor) -> Tensor:
     if like.device.type != "cpu" or kind is None or like.element_size() * int(np.prod(size)) < LARGE:
         return like.new_empty(tuple(size))
     return torch.from_numpy(np.empty(tuple(size), kind))
+
+
+class Scratch:
+    """Buffers used again and again within one call: fresh memory costs several times what is written into it.
+
+    take() answers None while gradients are wanted, and torch's functions then make their own (out=None).
+    """
+
+    def __init__(self, like: Tensor, grows: bool = False) -> None:
+        self._like, self.grows = like, grows
+        self._held: dict[str, Tensor] = {}
+
+    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
+        """An uninitialised tensor of this shape; it is valid until the name is taken again."""
+        if self.grows:
+            return None
+        count = int(np.prod(shape)) * (2 if dtype.is_complex else 1)
+        if name not in self._held or self._held[name].numel() < count:
+            self._held[name] = empty((count,), self._like.new_empty(0, dtype=torch.zeros((), dtype=dtype).real.dtype))
+        flat = self._held[name][:count]
+        return torch.view_as_complex(flat.view(*shape, 2)) if dtype.is_complex else flat.view(*shape)

@@ -1,4 +1,4 @@
-"""Directions of waves: unit vectors over half of the sphere (a wave and its opposite are one), and frames around them."""
+"""Directions of waves: unit vectors over half of the sphere, a wave and its opposite being one; frames."""
 
 from __future__ import annotations
 

@@ -1,0 +1,110 @@
+"""Log-Gabor filters: Gaussians on a logarithmic axis of frequency. They have no closed form in space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sigconv.filters._bank import FilterBank, rates
+from sigconv.filters._walls import numbers
+
+WIDEST = 8.0  # octaves: a learned filter grows no wider
+
+
+def log_gabor(
+    frequency: Any,
+    bandwidth: Any = 1.0,
+    spread: Any = math.pi / 6,
+    *,
+    fs: Any = 1.0,
+    learnable: bool = False,
+    names: Sequence[str] | None = None,
+    unit: str = "",
+) -> FilterBank:
+    """Complex log-Gabor filters: exp(-ln²(|f|/f0) / 2 ln²κ) · exp(-angle² / 2 spread²), exactly 0 at frequency 0.
+
+    frequency  wave vectors (filters, ndim) in cycles per unit; (filters,) in one dimension
+    bandwidth  octaves between the half-amplitude points, one number or one per filter
+    spread     radians: the sigma of the angle around the wave's direction, one number or one per filter; in one
+               dimension there is no angle, and the other sign's frequencies get nothing
+
+    Made in frequency: kernels_for(size) gives the taps, called with a border other than "circular" the signal is
+    extended by half its size. Gain 1 at the centre frequency. ValueError for a frequency of 0 or above Nyquist.
+
+    >>> waves = log_gabor([[0.1, 0.0], [0.0, 0.2]])
+    >>> waves(torch.zeros(1, 1, 32, 32), output="magnitude").shape
+    torch.Size([1, 2, 32, 32])
+
+    Source: Field 1987; C.1: b = 2·sqrt(2 / ln 2)·|ln κ|.
+    """
+    waves = numbers(frequency, "frequency")
+    waves = waves.reshape(-1, 1) if waves.ndim < 2 else waves
+    if waves.ndim != 2 or 0 in waves.shape:
+        raise ValueError(
+            f"frequency has shape {tuple(waves.shape)}: expected (filters, ndim) wave vectors, or (filters,)"
+        )
+    if (waves.abs().amax(1) == 0).any():
+        raise ValueError("frequency 0 has no logarithm: log-Gabor filters need one above 0")
+    names = [f"loggabor{n}" for n in range(len(waves))] if names is None else list(names)
+    return LogGabor(waves, bandwidth, spread, rates(fs, waves.shape[1]), learnable, names, unit)
+
+
+class LogGabor(FilterBank):
+    """What log_gabor makes."""
+
+    def __init__(
+        self,
+        frequency: Tensor,
+        bandwidth: Any,
+        spread: Any,
+        fs: tuple[float, ...],
+        learnable: bool,
+        names: Sequence[str],
+        unit: str,
+    ) -> None:
+        filters, ndim = frequency.shape
+        super().__init__(names, ndim, fs, complex=True, unit=unit)
+        nyquist = torch.tensor(fs, dtype=torch.float64) / 2
+        why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
+        self.hold("frequency", frequency, -nyquist, nyquist, learnable, why)
+        octaves = numbers(bandwidth, "bandwidth").expand(filters)
+        self.hold("bandwidth", octaves, 0.05, WIDEST, learnable, "bandwidth {value} octaves")
+        angles = numbers(spread, "spread").expand(filters)
+        self.hold("spread", angles, 0.01, math.pi, learnable, "spread {value} radians")
+
+    def response(self, size: tuple[int, ...]) -> Tensor:
+        """Real and never negative: (filters, *size)."""
+        centre = self.value("frequency")
+        lines = [
+            torch.fft.fftfreq(n, 1 / rate, dtype=centre.dtype, device=centre.device)
+            for n, rate in zip(size, self.fs, strict=True)
+        ]
+        f = torch.stack(torch.meshgrid(*lines, indexing="ij"), -1)
+        length = torch.linalg.vector_norm(f, dim=-1)
+        still = length == 0
+        safe = torch.where(still, 1.0, length)
+        column = lambda values: values.reshape(-1, *[1] * self.ndim)
+        f0 = torch.linalg.vector_norm(centre, dim=1)
+        width = self.value("bandwidth") / (2 * math.sqrt(2 / math.log(2)))  # |ln κ|
+        radial = torch.exp(-0.5 * (torch.log(safe / column(f0)) / column(width)).square())
+        cosine = torch.einsum("...i,fi->f...", f, centre / f0[:, None]) / safe
+        if self.ndim == 1:
+            around = (cosine > 0).to(radial)
+        else:
+            angle = torch.acos(cosine.clamp(-1 + 1e-12, 1 - 1e-12))  # its slope is infinite at the ends
+            around = torch.exp(-0.5 * (angle / column(self.value("spread"))).square())
+        return torch.where(still, 0.0, radial * around)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Frequency, wavelength, direction, bandwidth and spread."""
+        centre = self.value("frequency").detach()
+        length = torch.linalg.vector_norm(centre, dim=1)
+        found: dict[str, list[Any]] = {"frequency": length.tolist(), "wavelength": (1 / length).tolist()}
+        if self.ndim > 1:
+            found["direction"] = [tuple(u) for u in (centre / length[:, None]).tolist()]
+            found["spread"] = self.value("spread").detach().tolist()
+        return found | {"bandwidth": self.value("bandwidth").detach().tolist()}

@@ -18,7 +18,7 @@ from sigconv.filters._walls import numbers
 from sigconv.filters.gabor._directions import directions as spread
 from sigconv.filters.gabor._directions import frame
 
-NORMALIZE = ("peak", "l2", "none")
+NORMALIZE = ("peak", "l2", "area", "none")
 
 
 def bank(
@@ -35,7 +35,7 @@ def bank(
     names: Sequence[str] | None = None,
     unit: str = "",
 ) -> FilterBank:
-    """Complex Gabor filters: exp(-½ Σ (x'_i / sigma_i)²) · exp(i(2π f·x + phase)), x in units, x' along f and across it.
+    """Complex Gabor filters: exp(-½ Σ (x'_i / sigma_i)²) · exp(i(2π f·x + phase)), x' along f and across it.
 
     frequency  wave vectors (filters, ndim) in cycles per unit, along the axes; (filters,) in one dimension
     sigma      units: a number, (filters,), or (filters, ndim) = along the wave vector, then across it
@@ -43,7 +43,8 @@ def bank(
                each filter cut at its own
     fs         samples per unit, one number or one per axis: anisotropic voxels get a filter that is round in space
     dc_free    take so much of the envelope away that the taps sum to exactly 0 (Morlet)
-    normalize  "peak": gain 1 at the centre frequency; "l2": Σ|h|² = 1; "none": the envelope's peak is 1
+    normalize  "peak": gain 1 at the centre frequency; "l2": Σ|h|² = 1; "area": the envelope's integral
+               is 1, sampled or not; "none": its peak is 1
     learnable  frequency, sigma and phase train: below Nyquist on every axis, no narrower than half a sample, no wider
                than the window can hold
 
@@ -152,7 +153,14 @@ class Gabor(FilterBank):
             scale = 1 / _terms.gain(terms, frequency / frequency.new_tensor(self.fs)).abs()
         elif self.normalize == "l2":
             scale = _terms.energy(terms).rsqrt()
+        elif self.normalize == "area":
+            scale = self._area()
         return _terms.scaled(terms, torch.polar(scale, phase))
+
+    def _area(self) -> Tensor:
+        """One over the integral of the continuous envelope, in samples."""
+        sigma = self.value("sigma").expand(-1, self.ndim)
+        return 1 / ((2 * math.pi) ** (self.ndim / 2) * sigma.prod(1) * math.prod(self.fs))
 
     def taps(self) -> Tensor:
         """The kernels, (filters, *size)."""
@@ -181,6 +189,8 @@ class Gabor(FilterBank):
             scale = 1 / (wave * torch.polar(torch.ones_like(angle), -angle)).sum(axes).abs()
         elif self.normalize == "l2":
             scale = wave.abs().square().sum(axes).rsqrt()
+        elif self.normalize == "area":
+            scale = self._area()
         return wave * torch.polar(scale, phase).reshape(-1, *[1] * self.ndim)
 
     def _places(self, taps: int, rate: float, like: Tensor) -> Tensor:

@@ -1,0 +1,143 @@
+"""draw a filter bank: its kernels, their spectra, what it makes of a signal: sigconv show BANK -o FILE"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sigconv import console
+from sigconv.cli import _discover
+
+USAGE = """usage: sigconv show BANK -o FILE.png|.html [--ndim N] [--fs RATE[,RATE…]] [--on SIGNAL] [--what W] [--json]
+
+  BANK       a family, or family.function:option=value:option=value, for example
+             gabor    gabor.pyramid:wavelengths=4,8:directions=13    laws.bank:name=E5L5S5
+  -o FILE    .png draws one picture; .html a page with the table of filters and all pictures
+  --ndim N   axes of space (2, or as many as SIGNAL has; 1 for banks that have no other)
+  --fs       samples per unit, one or one per axis (1, or SIGNAL's own)
+  --on       a recording (.wav), scan (.nii, .nii.gz), image (.png, .jpg) or array (.npy) to draw feature maps of
+  --what     of a .png: kernels (default), spectra or responses (default with --on)
+  --json     one JSON object on the last line of stdout
+
+Families:
+{table}"""
+
+
+def main(arguments: list[str]) -> int:
+    """sigconv show BANK -o FILE [--ndim N] [--fs RATE] [--on SIGNAL] [--what W] [--json]"""
+    if {"--help", "-h"} & set(arguments) or not arguments:
+        console.show(USAGE.format(table=_discover.table("filters")))
+        return 0 if arguments else 2
+    options, spec = _read(arguments)
+    out = Path(options["output"])
+    if out.suffix not in (".png", ".html"):
+        raise console.UsageError(f"-o {str(out)!r} is neither a .png nor an .html file")
+    if not out.resolve().parent.is_dir():
+        raise console.UsageError(f"-o {str(out)!r}: there is no such folder")
+    signal, rates = _signal(options["on"]) if options["on"] else (None, None)
+    fs = options["fs"] or rates
+    bank = _bank(spec, options["ndim"] or (None if signal is None else signal.ndim), fs)
+    if signal is not None and signal.ndim != bank.ndim:
+        raise console.UsageError(f"--on {options['on']!r} has {signal.ndim} axes of space, and {spec} {bank.ndim}")
+    _draw(bank, spec, signal, options["what"], out)
+    record = {"bank": spec, "filters": len(bank), "ndim": bank.ndim, "file": str(out), "table": list(bank.table())}
+    if options["json"]:
+        console.answer(record)
+    else:
+        console.show(f"{bank.table()}\n{out}")
+    return 0
+
+
+def _bank(spec: str, ndim: int | None, fs: Any) -> Any:
+    """The bank, in so many dimensions; in two, or else one, where none is said."""
+    from sigconv import filters
+
+    try:
+        if ndim is not None:
+            return filters.build(spec, ndim, fs)
+        try:
+            return filters.build(spec, 2, fs)
+        except ValueError as error:
+            try:
+                return filters.build(spec, 1, fs)
+            except ValueError:
+                raise error from None
+    except (ValueError, TypeError) as error:
+        raise console.UsageError(str(error)) from None
+
+
+def _draw(bank: Any, spec: str, signal: Any, what: str, out: Path) -> None:
+    from sigconv import files, plot
+    from sigconv.filters import _pictures
+    from sigconv.report import Page
+
+    draw = {"kernels": lambda: _pictures.kernels(bank), "spectra": lambda: _pictures.spectra(bank)}
+    if signal is not None:
+        draw["responses"] = lambda: _pictures.responses(bank, signal)
+    if out.suffix == ".png":
+        chosen = what or ("kernels" if signal is None else "responses")
+        if chosen not in draw:
+            raise console.UsageError("--what responses needs a signal: --on FILE")
+        with files.writing(out) as file:
+            file.write(plot.png(draw[chosen]()[0]))
+        return
+    page = Page(f"filter bank {spec}")
+    page.text(repr(bank)).heading("filters").table(bank.table().cells(), bank.table().headings())
+    for name, picture in draw.items():
+        page.heading(name).picture(plot.png(picture()[0]), name)
+    page.save(out)
+
+
+def _signal(path: str) -> tuple[Any, Any]:
+    """What a file holds, (*space) in float32, and its sampling rates where it says them."""
+    import numpy as np
+
+    from sigconv.readers import image, nifti, npy, wav
+
+    name = path.lower()
+    if name.endswith(".wav"):
+        x, fs = wav.read(path)
+        return x[0].astype(np.float32), fs
+    if name.endswith((".nii", ".nii.gz")):
+        volume = nifti.read(path)
+        spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+        return np.asarray(volume.data, np.float32), [float(1 / s) for s in spacing][: volume.data.ndim]
+    if name.endswith(".npy"):
+        return npy.read(path).astype(np.float32), None
+    if name.endswith((".png", ".jpg", ".jpeg")):
+        return image.read(path), None
+    raise console.UsageError(f"--on {path!r}: expected a .wav, .nii, .nii.gz, .npy, .png or .jpg file")
+
+
+def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
+    """Options and the bank's word, or one line that says what is wrong."""
+    options: dict[str, Any] = {"output": None, "ndim": None, "fs": None, "on": None, "what": "", "json": False}
+    specs, words = [], list(arguments)
+    while words:
+        word = words.pop(0)
+        key, sign, value = ("--output" if word == "-o" else word).partition("=")
+        if word in ("--json", "--debug"):
+            options["json"] |= word == "--json"
+        elif key.startswith("--") and key[2:] in options:
+            if not (sign or words):
+                raise console.UsageError(f"{word} needs a value")
+            options[key[2:]] = value if sign else words.pop(0)
+        elif word.startswith("-"):
+            raise console.UsageError(f"unknown argument {word!r}: {console.nearest(word, [f'--{k}' for k in options])}")
+        else:
+            specs.append(word)
+    if len(specs) != 1:
+        raise console.UsageError(f"show takes one BANK, not {len(specs)}: {' '.join(specs)}")
+    if options["output"] is None:
+        raise console.UsageError("where to? -o FILE.png or -o FILE.html")
+    if options["what"] not in ("", "kernels", "spectra", "responses"):
+        raise console.UsageError(f"--what {options['what']!r} is not one of kernels, spectra, responses")
+    for name, kind in (("ndim", int), ("fs", float)):
+        try:
+            numbers = [kind(part) for part in options[name].split(",")] if options[name] else None
+        except ValueError:
+            raise console.UsageError(f"--{name} {options[name]!r} is not a number") from None
+        options[name] = numbers if numbers is None or len(numbers) > 1 else numbers[0]
+    if isinstance(options["ndim"], list):
+        raise console.UsageError(f"--ndim {options['ndim']} is not one number")
+    return options, specs[0]

@@ -1,0 +1,64 @@
+"""A bank from one word on the command line: `gabor`, or `gabor.pyramid:wavelengths=4,8:directions=13`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from types import ModuleType
+from typing import Any
+
+from sigconv.filters._bank import FilterBank
+
+
+def build(spec: str, families: dict[str, ModuleType], ndim: int | None, fs: Any) -> FilterBank:
+    """The bank a text names: a family's default, or one of its functions with its options."""
+    head, *options = str(spec).split(":")
+    family, _, function = head.partition(".")
+    if family not in families:
+        raise ValueError(f"bank {family!r} is not one of {sorted(families)}")
+    module = families[family]
+    makers = {name: getattr(module, name) for name in _makers(module)}
+    function = function or "default"
+    if function not in makers:
+        raise ValueError(f"bank {head!r}: {family} makes banks by {sorted(makers)}")
+    taken = inspect.signature(makers[function]).parameters
+    passes = any(p.kind is p.VAR_KEYWORD for p in taken.values())  # what it takes it hands on
+    given: dict[str, Any] = {}
+    for option in options:
+        name, sign, text = option.partition("=")
+        name = name.replace("-", "_")
+        if not sign or not (name in taken or passes):
+            raise ValueError(f"bank option {option!r}: {head} takes {', '.join(taken)}, each as name=value")
+        given[name] = value(text)
+    for name, known in (("ndim", ndim), ("fs", fs)):
+        if name in taken and name not in given and known is not None:
+            given[name] = known
+    missing = [n for n, p in taken.items() if p.default is p.empty and n not in given and p.kind is not p.VAR_KEYWORD]
+    if missing:
+        raise ValueError(f"bank {head!r} needs {', '.join(missing)}: {head}:{missing[0]}=…")
+    bank = makers[function](**given)
+    if not isinstance(bank, FilterBank):
+        raise ValueError(f"bank {head!r} answers with a {type(bank).__name__}, not with a bank")
+    return bank
+
+
+def _makers(module: ModuleType) -> list[str]:
+    """The public functions of a family."""
+    inside = module.__name__
+    found = inspect.getmembers(module, inspect.isfunction)
+    return [name for name, function in found if function.__module__.startswith(inside) and not name.startswith("_")]
+
+
+def value(text: str) -> Any:
+    """A number, a truth, a word, or several with commas between them.
+
+    >>> [value(text) for text in ("4", "4,8.5", "true", "db2")]
+    [4, [4, 8.5], True, 'db2']
+    """
+    if "," in text:
+        return [value(part) for part in text.split(",") if part]
+    try:
+        found = json.loads(text.lower() if text.lower() in ("true", "false") else text)
+    except ValueError:
+        return text
+    return found if isinstance(found, int | float | bool) else text

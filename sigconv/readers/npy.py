@@ -1,0 +1,41 @@
+"""NumPy's .npy files: a header that is checked against the file, then plain numbers; never a pickle."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from sigconv import files
+
+MOST_BYTES = 1 << 40  # mapped files may be large
+
+
+def read(path: Any, *, mmap: bool = False) -> np.ndarray:
+    """The array in a .npy file, of its own shape and dtype; mmap leaves it on disk, read-only.
+
+    ValueError for what is no .npy file, for Python objects, and for a header that promises more than the file has;
+    OSError where it cannot be read. Both name the file.
+    """
+    name = os.fspath(path)
+    held = files.size_of(name, MOST_BYTES)
+    with open(name, "rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = header(file)
+        except ValueError as error:
+            raise ValueError(f"{name!r} is not a .npy file: {' '.join(str(error).split())[:120]}") from None
+        if dtype.hasobject:
+            raise ValueError(f"{name!r} holds Python objects, which are not read: save it as numbers")
+        start = file.tell()
+        wanted = math.prod(shape) * dtype.itemsize
+        if wanted > held - start:
+            raise ValueError(f"{name!r} promises {wanted} bytes {shape} of {dtype} and has {held - start}: cut short?")
+        order = "F" if fortran else "C"
+        if mmap and wanted:
+            return np.memmap(name, dtype, "r", start, shape, order)
+        values = np.fromfile(file, dtype, math.prod(shape))
+    return values.reshape(shape, order=order)
