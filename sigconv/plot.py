@@ -25,7 +25,7 @@ def axes(ax: Any = None, size: tuple[float, float] = (6.4, 4.0)) -> tuple[Any, A
 
 
 def curves(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    lines: Mapping[str, tuple[Any, Any]],
     *,
     xlabel: str = "",
     ylabel: str = "",

@@ -372,9 +372,9 @@ MISTAKES = [
     (lambda: filters.build("gabour"), ValueError, "bank 'gabour' is not one of"),
     (lambda: filters.build("gabor.pyramid", 2), ValueError, "needs wavelengths, directions"),
     (
-        lambda: filters.build("gabor.pyramid:wave=3", 2),
+        lambda: filters.build("gabor.log_gabor:wave=3", 2),
         ValueError,
-        "bank option 'wave=3': gabor.pyramid takes ndim, wave",
+        "bank option 'wave=3': gabor.log_gabor takes freq",
     ),
     (lambda: filters.build("gabor.circle", 2), ValueError, "gabor makes banks by"),
     (lambda: filters.build("gabor.directions:n=3", 2), ValueError, "answers with a Tensor, not with a bank"),

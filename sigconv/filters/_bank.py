@@ -46,6 +46,7 @@ class FilterBank(nn.Module):
     names: list[str]
     complex: bool  # whether the kernels are
     kernel_size: tuple[int, ...] | None  # None: made in frequency, for any size
+    _anchor: Tensor
     rank = 0  # terms a filter is the sum of, where it is separable
 
     @property
@@ -68,6 +69,7 @@ class FilterBank(nn.Module):
         self.ndim, self.fs = nd.count(ndim, "ndim"), rates(fs, ndim)
         self.names, self.complex, self.rank = list(names), complex, rank
         self.kernel_size = None if kernel_size is None else tuple(kernel_size)
+        self.register_buffer("_anchor", torch.empty(0), persistent=False)  # a bank has a place, parameters or not
         self.unit = unit or ("sample" if set(self.fs) == {1.0} else "unit")
         if self.kernel_size is not None and any(k % 2 == 0 for k in self.kernel_size):
             raise ValueError(f"size {self.kernel_size} has no middle: expected odd numbers of taps on every axis")
@@ -91,6 +93,11 @@ class FilterBank(nn.Module):
     def columns(self) -> dict[str, list[Any]]:
         """What a table says of every filter beside its name: column -> one entry per filter."""
         return {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the bank is."""
+        return self._anchor.device
 
     def __len__(self) -> int:
         return len(self.names)
@@ -185,8 +192,8 @@ class FilterBank(nn.Module):
         kernels = self.kernels if size is None else self.kernels_for(size)
         plain = dtype or torch.get_default_dtype()
         kind = plain if not kernels.is_complex() else torch.complex(*torch.zeros(2, dtype=plain)).dtype
-        options = {"padding": "same", "bias": False, "groups": in_channels} | options
-        layer = Conv(in_channels, in_channels * len(self), tuple(kernels.shape[1:]), dtype=kind, **options)
+        given: Any = {"padding": "same", "bias": False, "groups": in_channels} | options
+        layer = Conv(in_channels, in_channels * len(self), tuple(kernels.shape[1:]), dtype=kind, **given)
         turned = kernels.detach().flip(tuple(range(1, self.ndim + 1)))
         with torch.no_grad():
             layer.weight.copy_(turned.repeat(in_channels, *[1] * self.ndim).unsqueeze(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,3 +64,22 @@ class SimpleCells(FilterBank):
         kt = k * torch.arange(after + 1, dtype=k.dtype, device=k.device)
         h = kt.pow(n) * torch.exp(-kt) * (1 / math.factorial(n) - kt.square() / math.factorial(n + 2))
         return torch.cat([h.new_zeros(len(h), after), h], 1)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """What every cell is tuned to, in units."""
+        rate = torch.tensor(self.fs, dtype=torch.float64)
+        turn, frequency = (self.value(name).detach().cpu() for name in ("k", "frequency"))
+        turn = turn * TUNED / (2 * math.pi)
+        return tuning(torch.cat([torch.cat([-turn, frequency], 1), torch.cat([-turn, -frequency], 1)]) * rate)
+
+
+def tuning(waves: Tensor) -> dict[str, list[Any]]:
+    """Speed, direction, frequency in space and in time of wave vectors (filters, (time, *space)).
+
+    >>> tuning(torch.tensor([[-6.0, 0.0, 2.0]]))
+    {'speed': [3.0], 'direction': [(0.0, 1.0)], 'frequency': [2.0], 'flicker': [6.0]}
+    """
+    length = torch.linalg.vector_norm(waves[:, 1:], dim=1)
+    toward = (waves[:, 1:] / length[:, None]).tolist()
+    found = {"speed": (0.0 - waves[:, 0] / length).tolist(), "direction": [tuple(u) for u in toward]}
+    return found | {"frequency": length.tolist(), "flicker": waves[:, 0].abs().tolist()}

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sigconv.convolution import conv
+from sigconv.filters._call import Call, like
 from sigconv.filters._sink import Sink
-from sigconv.filters._spectra import like
 from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
-
-if TYPE_CHECKING:
-    from sigconv.filters._respond import Call
 
 LONGEST = 512  # samples of an axis up to which a pass may be a matrix
 CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 5e-10  # seconds of two threads, measured

@@ -40,7 +40,6 @@ class ProductGabor(FilterBank):
         dc_free: bool = False,
         learnable: bool = False,
         unit: str = "",
-        extra: dict[str, list[Any]] | None = None,
     ) -> None:
         ndim, rate = frequency.shape[1], torch.tensor(fs, dtype=torch.float64)
         why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
@@ -51,7 +50,7 @@ class ProductGabor(FilterBank):
             reach[0] = math.ceil((math.sqrt(SHAPE) + 1.5 * truncate) * widths[:, 0].max().item())
         kernel_size = tuple(2 * r + 1 for r in reach) if size is None else odd(size, ndim)
         super().__init__(names, ndim, fs, kernel_size=kernel_size, complex=True, rank=1 + dc_free, unit=unit)
-        self.causal, self.dc_free, self._extra = bool(causal), bool(dc_free), extra or {}
+        self.causal, self.dc_free = bool(causal), bool(dc_free)
         self.hold("frequency", frequency / rate, -0.5, 0.5, learnable, why)
         half = torch.tensor([k / 4 for k in kernel_size], dtype=torch.float64)
         why = f"sigma {{value}} samples is too small for the grid, which holds {RESOLVABLE}"
@@ -79,9 +78,11 @@ class ProductGabor(FilterBank):
         gain = _terms.gain(terms, frequency)
         return _terms.scaled(terms, (1 / gain.abs()).to(gain))
 
+    def waves(self) -> Tensor:
+        """The wave vectors as they are now, (filters, ndim) in cycles per unit of each axis."""
+        return self.value("frequency").detach().cpu() * torch.tensor(self.fs, dtype=torch.float64)
+
     def columns(self) -> dict[str, list[Any]]:
-        """What the family says of each filter, then its frequency and sigma along every axis, in units, as of now."""
-        rate = torch.tensor(self.fs, dtype=torch.float64)
-        frequency = (self.value("frequency").detach().cpu() * rate).tolist()
-        sigma = (self.value("sigma").detach().cpu() / rate).tolist()
-        return self._extra | {"waves": [tuple(f) for f in frequency], "widths": [tuple(s) for s in sigma]}
+        """Frequency and sigma along every axis, in its units."""
+        sigma = self.value("sigma").detach().cpu() / torch.tensor(self.fs, dtype=torch.float64)
+        return {"waves": [tuple(f) for f in self.waves().tolist()], "widths": [tuple(s) for s in sigma.tolist()]}

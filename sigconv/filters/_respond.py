@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,20 +20,11 @@ from sigconv import nd
 from sigconv.convolution import conv
 from sigconv.convolution._options import bytes_of, number
 from sigconv.filters import _passes, _spectra
-from sigconv.filters._sink import OUTPUTS, Sink, TooLittle
+from sigconv.filters._call import Call, like
+from sigconv.filters._sink import OUTPUTS, Sink, TooLittleError
 from sigconv.kernels._state import readable
 
 METHODS = ("direct", "separable", "spectral")
-
-
-class Call(NamedTuple):
-    """One call's options, a number per axis."""
-
-    stride: tuple[int, ...]
-    modes: tuple[str, ...]
-    value: float
-    positions: tuple[int, ...]
-    memory: int | None
 
 
 def respond(
@@ -74,9 +65,8 @@ def _check(bank: Any, x: Tensor) -> None:
             f"x has shape {tuple(x.shape)}, and the bank {bank.ndim} axes of space: expected {bank.ndim + 2} axes, "
             "(batch, channels, *space)"
         )
-    for p in bank.parameters():
-        if p.device != x.device:
-            raise ValueError(f"x is on {x.device} and the bank on {p.device}: move one to the other")
+    if bank.device != x.device:
+        raise ValueError(f"x is on {x.device} and the bank on {bank.device}: move one to the other")
 
 
 def _working(dtype: torch.dtype) -> torch.dtype:
@@ -111,7 +101,7 @@ def _touched(bank: Any, bad: Tensor, call: Call) -> Tensor:
 def _run(ways: list[str], bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     """The first of the ways that keeps to the memory allowed."""
     for way in ways[:-1]:
-        with contextlib.suppress(TooLittle):
+        with contextlib.suppress(TooLittleError):
             return WAYS[way](bank, rows, call, sink)
     WAYS[ways[-1]](bank, rows, call, sink)
 
@@ -147,7 +137,7 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     if bank.complex and part and not rows.is_complex():
         kernels = getattr(kernels, part)
         sink = sink.already()
-    kernels = kernels.to(_spectra.like(rows, kernels)).unsqueeze(1)
+    kernels = kernels.to(like(rows, kernels)).unsqueeze(1)
     responses = rows.shape[0] * math.prod(call.positions) * rows.element_size() * (2 if kernels.is_complex() else 1)
     for first, last in sink.parts(call.memory, 3 * responses, 2 * rows.numel() * rows.element_size()):
         y = conv(

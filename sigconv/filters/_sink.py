@@ -24,7 +24,7 @@ OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 ROOM = 1 << 28  # bytes that filters computed together may take, where no limit is given
 
 
-class TooLittle(ValueError):
+class TooLittleError(ValueError):
     """The memory allowed does not do for one filter at a time."""
 
 
@@ -77,9 +77,9 @@ class Sink:
         whole = math.prod(self.shape) * self._like.element_size()
         room = ROOM if memory is None else memory - whole - beside
         if memory is not None and room < each:
-            raise TooLittle(
-                f"memory {memory} is too little: the responses {self.shape} are {whole} bytes, and one filter at a time "
-                f"needs {int(each + beside)} beside them"
+            raise TooLittleError(
+                f"memory {memory} is too little: the responses {self.shape} are {whole} bytes, and one filter at a "
+                f"time needs {int(each + beside)} beside them"
             )
         step = max(min(int(room // max(each, 1)), filters), 1)
         for first in range(0, filters, step):

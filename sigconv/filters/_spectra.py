@@ -11,21 +11,19 @@ one after the other, each on what the last one left. Along the first axis long s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
-from sigconv.filters._sink import Sink
+from sigconv.filters._call import Call, like
+from sigconv.filters._sink import ROOM, Sink
 from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 from sigconv.kernels._threads import share
 from sigconv.methods._spectral import fast_length
-
-if TYPE_CHECKING:
-    from sigconv.filters._respond import Call
 
 BLOCK = 4096  # samples of the shortest block of a single axis
 AT_ONCE = 1 << 18  # complex values a thread transforms at a time: they stay in its cache
@@ -46,11 +44,6 @@ class Grid(NamedTuple):
     @property
     def axes(self) -> tuple[int, ...]:
         return tuple(range(-len(self.period), 0))
-
-
-def like(rows: Tensor, kernels: Tensor) -> torch.dtype:
-    """The signal's precision, complex where the kernels are."""
-    return torch.promote_types(rows.dtype, torch.complex64) if kernels.is_complex() else rows.dtype
 
 
 def grid(bank: Any, size: tuple[int, ...], call: Call) -> Grid:
@@ -113,8 +106,10 @@ def spectral(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         wanted = (..., *(slice(0, n, s) for n, s in zip(rows.shape[1:], call.stride, strict=True)))
     fold = (1,) * len(where.period) if where.dense else call.stride
     scratch = Scratch(rows, sink.grows)
-    for first, last in sink.parts(call.memory, 4 * each, 2 * each):
-        found = spectra(bank, (first, last), rows, where)
+    once = bank.kernel_size is None and len(bank) * each <= (ROOM if call.memory is None else call.memory // 4)
+    every = spectra(bank, (0, len(bank)), rows, where)[0] if once else None
+    for first, last in sink.parts(call.memory, 4 * each, 2 * each + (len(bank) * each if once else 0)):
+        found = spectra(bank, (first, last), rows, where) if every is None else [every[first:last]]
         y = _inverse(_product(found, spectrum, fold, half, scratch), where, half, scratch)
         y = y.real if real else y
         sink.put(first, last, y[wanted])
@@ -221,7 +216,8 @@ def _blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> 
         spectrum = (torch.fft.rfftn if half else torch.fft.fftn)(seen, where.period, where.axes)
         y = _inverse(_product(found, spectrum, call.stride, half, scratch), where, half, scratch)
         y = y.real if real else y
-        y = y[(..., slice(0, outs), *(slice(0, p) for p in call.positions[1:]))]
+        kept: Any = (..., slice(0, outs), *(slice(0, p) for p in call.positions[1:]))
+        y = y[kept]
         return y.transpose(0, 1).flatten(1, 2)
 
     group = max(AT_ONCE // (n * filters), 1)

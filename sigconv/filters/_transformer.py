@@ -8,8 +8,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sigconv.filters._bank import FilterBank
-
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_is_fitted
@@ -41,7 +39,7 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        bank: FilterBank,
+        bank: Any,
         *,
         output: str = "magnitude",
         pool: str | Sequence[str] = ("mean", "std"),
@@ -101,5 +99,4 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
                 f"X has shape {tuple(rows.shape)}: expected (n, *space) or (n, channels, *space) with "
                 f"{self.bank.ndim} axes of space"
             )
-        device = next((p.device for p in self.bank.parameters()), rows.device)
-        return rows.to(device) if rows.is_floating_point() else rows.to(device, torch.float32)
+        return rows.to(self.bank.device, rows.dtype if rows.is_floating_point() else torch.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,8 +34,8 @@ def read(path: Any, *, mmap: bool = False) -> np.ndarray:
         wanted = math.prod(shape) * dtype.itemsize
         if wanted > held - start:
             raise ValueError(f"{name!r} promises {wanted} bytes {shape} of {dtype} and has {held - start}: cut short?")
-        order = "F" if fortran else "C"
+        order: Literal["F", "C"] = "F" if fortran else "C"
         if mmap and wanted:
-            return np.memmap(name, dtype, "r", start, shape, order)
+            return np.memmap(name, dtype, mode="r", offset=start, shape=shape, order=order)
         values = np.fromfile(file, dtype, math.prod(shape))
     return values.reshape(shape, order=order)

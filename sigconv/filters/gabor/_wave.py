@@ -117,7 +117,7 @@ class Gabor(FilterBank):
         why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
         self.hold("frequency", frequency, -nyquist, nyquist, learnable, why)
         half = max((k // 2) / rate for k, rate in zip(kernel_size, fs, strict=True))
-        widest = torch.maximum(sigma, torch.tensor(max(half / 2, 1 / coarsest), dtype=torch.float64))
+        widest = torch.maximum(1.25 * sigma, torch.tensor(max(half / 2, 1 / coarsest), dtype=torch.float64))
         least = RESOLVABLE / (coarsest if sigma.shape[1] == 1 else finest)
         why = f"sigma {{value}} is too small for the grid, which holds {RESOLVABLE} samples (fs={coarsest:g})"
         self.hold("sigma", sigma, least, widest, learnable, why)

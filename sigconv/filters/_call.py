@@ -1,0 +1,23 @@
+"""One call's options, as the ways to compute it take them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Call(NamedTuple):
+    """A number per axis for everything."""
+
+    stride: tuple[int, ...]
+    modes: tuple[str, ...]
+    value: float
+    positions: tuple[int, ...]
+    memory: int | None
+
+
+def like(rows: Tensor, kernels: Tensor) -> torch.dtype:
+    """The signal's precision, complex where the kernels are."""
+    return torch.promote_types(rows.dtype, torch.complex64) if kernels.is_complex() else rows.dtype
