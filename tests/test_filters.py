@@ -295,6 +295,23 @@ def test_compiled_and_exported_banks_are_eager_ones(family):
     torch.testing.assert_close(exported(x), bank(x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["direct", "separable", "spectral"])
+def test_every_way_compiles_in_one_graph_gradients_too(method):
+    for shape in ((1, 2, 20, 17), (1, 1, 9000)):
+        if len(shape) == 3:
+            bank = gabor.bank([0.1, 0.2], 4.0, dc_free=True, learnable=True)
+        else:
+            bank = gabor.pyramid(2, wavelengths=(5,), directions=2, learnable=True)
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(4), requires_grad=True)
+        wanted = [x, *bank.parameters()]
+        run = lambda x, bank=bank: bank(x, output="energy", stride=2, method=method, padding_mode="reflect").mean()
+        torch._dynamo.reset()
+        compiled = torch.compile(run, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), run(x), rtol=1e-5, atol=1e-7)
+        ours, eager = (torch.autograd.grad(work(x), wanted) for work in (compiled, run))
+        torch.testing.assert_close(ours, eager, rtol=1e-4, atol=1e-7)
+
+
 def test_vmap_jvp_and_meta_are_those_of_a_plain_call():
     bank = gabor.default(2)
     x = torch.randn(3, 1, 1, 12, 11, dtype=DTYPE)

@@ -96,7 +96,7 @@ def test_fb1_normalisations_are_what_they_say(ndim, normalize):
         bank = gabor.bank([0.2 * unit(1, ndim)], sigma, normalize=normalize, truncate=6, fs=0.5 if ndim == 2 else 1.0)
         k = bank.kernels[0]
         measured = {
-            "peak": abs(gain(bank, bank.frequency[0].tolist())[0].item()),
+            "peak": abs(gain(bank, bank.value("frequency")[0].tolist())[0].item()),
             "l2": k.abs().square().sum().item(),
             "area": k.abs().sum().item(),
             "none": k.abs().max().item(),
@@ -274,6 +274,18 @@ def test_fb6_learnable_filters_find_a_known_tone_by_gradient_descent(ndim):
         loss.backward()
         optimizer.step()
     np.testing.assert_allclose(bank.value("frequency").detach()[0], wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize(("fs", "unit"), [(16000.0, "s"), (0.5, "mm"), (1.0, "")])
+def test_fb6_one_learning_rate_serves_every_unit(fs, unit):
+    bank = gabor.bank([0.07 * fs], 12 / fs, size=101, fs=fs, unit=unit, learnable=True)
+    x = tone([0.09 * fs], (400,), fs).real.contiguous()
+    optimizer = torch.optim.Adam(bank.parameters(), lr=1e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        (-bank(x, output="energy").mean()).backward()
+        optimizer.step()
+    assert bank.value("frequency").item() == pytest.approx(0.09 * fs, rel=0.01)
 
 
 def test_fb6_parameters_stay_within_their_walls_and_are_never_stuck():

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sigconv import nd
 from sigconv.convolution import Conv
@@ -27,7 +27,7 @@ from sigconv.filters._terms import Terms, outer
 RESOLVABLE = 0.5  # samples: a Gaussian's narrowest sigma that a grid can hold (its spectrum is down to 0.29 at Nyquist)
 
 
-class FilterBank(nn.Module):
+class FilterBank(_walls.Held):
     """Filters applied to every channel: (batch, channels, *space) -> (batch, channels·filters, *positions).
 
     A bank filters: `bank(x)` is true convolution with `.kernels`, padded to the input's size. Banks are made by their
@@ -36,9 +36,10 @@ class FilterBank(nn.Module):
     ndim        axes of space              fs       sampling rate of each axis, in samples per unit
     names       one word per filter        kernels  (filters, *size) float64 or complex128, made from the parameters
 
-    Parameters are in units (cycles per unit, units), float64 whatever the signal's precision: a bank has few, and the
-    phase of a wave is wrong by its distance times its frequency's error. Frozen unless made with learnable=True; then
-    they train within their walls (a frequency below Nyquist, a sigma the grid can hold). state_dict holds them only.
+    Parameters are given and told in units (cycles per unit, units), and kept per sample, so that one learning rate does
+    for all; in float64 whatever the signal's precision: a bank has few, and a wave's phase is wrong by distance times
+    its frequency's error. Frozen unless made with learnable=True; then they train within their walls (a frequency
+    below Nyquist, a sigma the grid can hold): value(name) is what counts. state_dict holds parameters only.
     """
 
     ndim: int
@@ -106,22 +107,6 @@ class FilterBank(nn.Module):
         """What print(bank) says."""
         size = "any size" if self.kernel_size is None else " x ".join(map(str, self.kernel_size))
         return f"{len(self)} filters, {self.ndim}-D, {size}, fs={self.fs[0] if len(set(self.fs)) == 1 else self.fs}"
-
-    def hold(self, name: str, values: Tensor, least: Any, most: Any, learnable: bool, why: str) -> None:
-        """Keep a parameter within its walls; why is the error's first half, with {value} in it."""
-        low, high = (torch.as_tensor(wall, dtype=torch.float64).expand_as(values).clone() for wall in (least, most))
-        _walls.inside(values, low, high, why)
-        self.register_parameter(name, nn.Parameter(values.double().clone(), requires_grad=bool(learnable)))
-        self.register_buffer(f"_{name}_least", low, persistent=False)
-        self.register_buffer(f"_{name}_most", high, persistent=False)
-
-    def value(self, name: str) -> Tensor:
-        """A parameter as it counts: within its walls."""
-        held = getattr(self, name)
-        precise = held.to(torch.promote_types(held.dtype, torch.float32))  # a model made half keeps its waves
-        return _walls.within(
-            precise, getattr(self, f"_{name}_least").to(precise), getattr(self, f"_{name}_most").to(precise)
-        )
 
     @property
     def kernels(self) -> Tensor:

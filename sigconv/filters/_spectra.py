@@ -11,6 +11,7 @@ one after the other, each on what the last one left. Along the first axis long s
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -169,7 +170,7 @@ def _product(found: list[Tensor], spectrum: Tensor, fold: tuple[int, ...], half:
         ]
         product, name = spectrum, f"product {min(rank, 1)}"
         if max(fold) == 1 and ndim > 1:  # what is small is multiplied first
-            lines = [math.prod(lines[1:-1], start=lines[0]), lines[-1]]
+            lines = [reduce(torch.mul, lines[1:-1], lines[0]), lines[-1]]
         for axis, line in enumerate(lines):
             product = _mul(product, line, name if max(fold) == 1 else f"{name} {axis}", scratch)
             product = _folded(product, tuple(s if a == axis else 1 for a, s in enumerate(fold)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def within(value: Tensor, least: Tensor, most: Tensor) -> Tensor:
@@ -43,3 +43,32 @@ def inside(values: Tensor, least: Tensor, most: Tensor, why: str) -> None:
         value, low, high = (t[outside][0].item() for t in torch.broadcast_tensors(values, least, most))
         limit = f"at least {low:.6g}" if value < low else f"at most {high:.6g}"
         raise ValueError(f"{why.format(value=f'{value:.6g}')}: expected {limit}")
+
+
+class Held(nn.Module):
+    """A module whose parameters are kept within walls, in float64, in numbers near one whatever their units.
+
+    An optimiser steps by the same amount wherever it stands: a frequency kept as 1000 Hz would never move, one kept as
+    0.0625 cycles per sample does. value(name) gives what counts, in units; state_dict holds what is kept.
+    """
+
+    def hold(
+        self, name: str, values: Tensor, least: Any, most: Any, learnable: bool, why: str, unit: Any = 1.0
+    ) -> None:
+        """Keep a parameter, given in units with its walls; unit says how many of them are one of what is kept.
+
+        why is the error's first half, with {value} in it.
+        """
+        unit = torch.as_tensor(unit, dtype=torch.float64)
+        low, high = (torch.as_tensor(wall, dtype=torch.float64).expand_as(values).clone() for wall in (least, most))
+        inside(values, low, high, why)
+        self.register_parameter(name, nn.Parameter(values.double() / unit, requires_grad=bool(learnable)))
+        for what, wall in (("least", low / unit), ("most", high / unit), ("unit", unit.expand_as(values).clone())):
+            self.register_buffer(f"_{name}_{what}", wall, persistent=False)
+
+    def value(self, name: str) -> Tensor:
+        """A parameter as it counts: within its walls, in units."""
+        held: Tensor = getattr(self, name)  # a tensor stands here under torch.func.functional_call
+        held = held.to(torch.promote_types(held.dtype, torch.float32))  # a model made half keeps its waves
+        least, most, unit = (self.get_buffer(f"_{name}_{what}").to(held) for what in ("least", "most", "unit"))
+        return within(held, least, most) * unit

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ class Riesz(FilterBank):
 def _turn(order: Order, unit: list[Tensor], length: Tensor) -> Tensor:
     """One order's response, unweighted, before opposite bins are made to agree."""
     total = sum(order)
-    shape: Any = math.prod((nu**n for nu, n in zip(unit, order, strict=True) if n), start=torch.ones_like(length))
+    shape: Any = reduce(torch.mul, [nu**n for nu, n in zip(unit, order, strict=True) if n], torch.ones_like(length))
     return (-1j) ** total * torch.where(length > 0, shape, 0.0)
 
 

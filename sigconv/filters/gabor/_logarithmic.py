@@ -70,7 +70,7 @@ class LogGabor(FilterBank):
         super().__init__(names, ndim, fs, complex=True, unit=unit)
         nyquist = torch.tensor(fs, dtype=torch.float64) / 2
         why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
-        self.hold("frequency", frequency, -nyquist, nyquist, learnable, why)
+        self.hold("frequency", frequency, -nyquist, nyquist, learnable, why, unit=2 * nyquist)
         octaves = numbers(bandwidth, "bandwidth").expand(filters)
         self.hold("bandwidth", octaves, 0.05, WIDEST, learnable, "bandwidth {value} octaves")
         angles = numbers(spread, "spread").expand(filters)

@@ -115,12 +115,12 @@ class Gabor(FilterBank):
         super().__init__(names, ndim, fs, kernel_size=kernel_size, complex=True, rank=rank, unit=unit)
         nyquist = torch.tensor(fs, dtype=torch.float64) / 2
         why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
-        self.hold("frequency", frequency, -nyquist, nyquist, learnable, why)
+        self.hold("frequency", frequency, -nyquist, nyquist, learnable, why, unit=2 * nyquist)
         half = max((k // 2) / rate for k, rate in zip(kernel_size, fs, strict=True))
         widest = torch.maximum(1.25 * sigma, torch.tensor(max(half / 2, 1 / coarsest), dtype=torch.float64))
         least = RESOLVABLE / (coarsest if sigma.shape[1] == 1 else finest)
         why = f"sigma {{value}} is too small for the grid, which holds {RESOLVABLE} samples (fs={coarsest:g})"
-        self.hold("sigma", sigma, least, widest, learnable, why)
+        self.hold("sigma", sigma, least, widest, learnable, why, unit=1 / finest)
         self.hold("phase", phase, -math.inf, math.inf, learnable, "phase {value}")
         self.dc_free, self.normalize = bool(dc_free), normalize
         self._cuts = None if size is not None else truncate * sigma.amax(1)  # units: where each window ends

@@ -75,7 +75,9 @@ class Gaussian(FilterBank):
         most = torch.maximum(sigma, torch.clamp_min(1 / fs, half / 2).expand_as(sigma))
         coarsest = f"{min(self.fs):g}" if len(set(self.fs)) == 1 else str(self.fs)
         why = f"sigma {{value}} is too small for the grid, which holds {RESOLVABLE} samples (fs={coarsest})"
-        self.hold("sigma", sigma, RESOLVABLE / fs / min(float(narrowest), 1.0), most, learnable, why)
+        self.hold(
+            "sigma", sigma, RESOLVABLE / fs / min(float(narrowest), 1.0), most, learnable, why, unit=1 / max(self.fs)
+        )
 
     def terms(self) -> Terms:
         """Per axis the derivatives of all Gaussians, (filters, rank, taps); the weights are in the first axis'."""

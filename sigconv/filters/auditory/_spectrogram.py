@@ -1,4 +1,4 @@
-"""What the ear's scale makes of a sound: short-time Fourier transform and mel weights, in torch and on any device."""
+"""Short-time spectra, and the weights that gather their bins into the ear's bands, in torch and on any device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigconv import nd, units
+from sigconv import nd
+from sigconv.filters.auditory._scales import bands
 
 
 @nd.numpy_too
@@ -41,6 +42,45 @@ def stft(
     return torch.fft.rfft(nd.windows(x, (n_fft,), (hop_length,), (1,)) * window).mT
 
 
+def weights(
+    kind: str,
+    fs: float,
+    n_fft: int,
+    n: int = 40,
+    *,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    htk: bool = False,
+    norm: str | None = "slaney",
+) -> Tensor:
+    """Triangles spaced evenly on a scale of the ear: float32 (n, n_fft // 2 + 1), to multiply a power spectrogram with.
+
+    kind         "mel" (Slaney's, or HTK's with htk), "bark" (Traunmüller's), "erb" or "octave"
+    fs fmin fmax in Hz, fmax fs / 2 by default; octaves need fmin above 0
+    norm         "slaney" gives every triangle the same area, None a peak of 1
+
+    Of mel, equal to librosa.filters.mel. Raises ValueError for frequencies above fs / 2, and for a band too narrow to
+    meet any bin of the spectrum.
+
+    >>> weights("erb", 16000, 512, 30, fmin=50).shape
+    torch.Size([30, 257])
+
+    Source: C.2.
+    """
+    low, centre, high = (edge[:, None] for edge in bands(kind, n, fmin, fmax, fs, htk))
+    bins = np.arange(n_fft // 2 + 1) * (fs / n_fft)
+    rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
+    found = np.maximum(0, np.minimum(rising, falling))
+    if nd.one_of(norm or "none", ("slaney", "none"), "norm") == "slaney":
+        found *= 2.0 / (high - low)
+    empty = np.flatnonzero(found.max(1) == 0)
+    if len(empty):
+        raise ValueError(
+            f"{kind} band {empty[0]} of {n} meets no bin of n_fft={n_fft}: take fewer bands or a longer n_fft"
+        )
+    return torch.from_numpy(found).float()
+
+
 def mel_weights(
     fs: float,
     n_fft: int,
@@ -51,30 +91,9 @@ def mel_weights(
     htk: bool = False,
     norm: str | None = "slaney",
 ) -> Tensor:
-    """Triangles spaced evenly in mel: float32 (n_mels, n_fft // 2 + 1), to multiply a power spectrogram with.
-
-    fs, fmin and fmax in Hz, fmax fs / 2 by default; norm "slaney" gives every triangle the same area, None a peak of 1.
-    Equal to librosa.filters.mel. Raises ValueError for frequencies above fs / 2, and for a band too narrow to meet any
-    bin of the spectrum.
+    """Weights of the mel scale under librosa's names: float32 (n_mels, n_fft // 2 + 1); see weights.
 
     >>> mel_weights(16000, 512, 40).shape
     torch.Size([40, 257])
     """
-    fmax = units.below_nyquist(fs / 2 if fmax is None else fmax, fs, "fmax")
-    units.below_nyquist(fmin, fs, "fmin")
-    if not fmin < fmax or n_mels < 1:
-        raise ValueError(f"fmin={fmin}, fmax={fmax}, n_mels={n_mels}: expected fmin < fmax and at least one band")
-    bins = np.arange(n_fft // 2 + 1) * (fs / n_fft)
-    lowest, highest = units.hz_to_mel([fmin, fmax], htk)
-    edges = units.mel_to_hz(np.linspace(lowest, highest, n_mels + 2), htk)
-    low, centre, high = (edges[i : i + n_mels, None] for i in range(3))
-    rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    weights = np.maximum(0, np.minimum(rising, falling))
-    if nd.one_of(norm or "none", ("slaney", "none"), "norm") == "slaney":
-        weights *= 2.0 / (high - low)
-    empty = np.flatnonzero(weights.max(1) == 0)
-    if len(empty):
-        raise ValueError(
-            f"mel band {empty[0]} of {n_mels} meets no bin of n_fft={n_fft}: take fewer bands or a longer n_fft"
-        )
-    return torch.from_numpy(weights).float()
+    return weights("mel", fs, n_fft, n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm)
