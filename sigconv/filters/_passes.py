@@ -8,7 +8,7 @@ matrix, which takes any stride and border, or, along axes too long for that, a c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 
 LONGEST = 512  # samples of an axis up to which a pass may be a matrix
+Pass = Callable[[Tensor, int], Tensor]
 CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 5e-10  # seconds of two threads, measured
 
 
@@ -39,7 +40,8 @@ def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     keys = _keys(lines)
     order = sorted(range(lines[0].shape[0]), key=lambda item: keys[item]) if keys else list(range(lines[0].shape[0]))
     waiting: dict[int, tuple[Tensor, int]] = {}
-    for item, y in _walk(rows, lines, keys, order, call, 0, Scratch(rows, sink.grows)):
+    passes = _passes(lines, tuple(rows.shape[1:]), call, Scratch(rows, sink.grows))
+    for item, y in _walk(rows, passes, keys, order):
         owner = item // rank
         if rank == 1:
             sink.put(owner, owner + 1, y.unsqueeze(1))
@@ -64,16 +66,10 @@ def _keys(lines: list[Tensor]) -> list[tuple[int, ...]]:
 
 
 def _walk(
-    x: Tensor,
-    lines: list[Tensor],
-    keys: list[tuple[int, ...]],
-    items: list[int],
-    call: Call,
-    axis: int,
-    scratch: Scratch,
+    x: Tensor, passes: list[Pass], keys: list[tuple[int, ...]], items: list[int], axis: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """Every filter of a branch with its response."""
-    if axis == len(lines):
+    if axis == len(passes):
         for item in items:
             yield item, x
         return
@@ -82,26 +78,38 @@ def _walk(
         stop = start + 1
         while keys and stop < len(items) and keys[items[stop]][axis] == keys[items[start]][axis]:
             stop += 1
-        y = along(x, lines[axis][items[start]], axis, call, scratch)
-        yield from _walk(y, lines, keys, items[start:stop], call, axis + 1, scratch)
+        yield from _walk(passes[axis](x, items[start]), passes, keys, items[start:stop], axis + 1)
         start = stop
 
 
-def along(x: Tensor, taps: Tensor, axis: int, call: Call, scratch: Scratch) -> Tensor:
-    """One pass of (rows, *space) along an axis of space: true convolution, the signal's border, a stride."""
-    n, k, stride = x.shape[axis + 1], taps.shape[-1], call.stride[axis]
-    options: dict[str, Any] = {"padding": k // 2, "padding_mode": call.modes[axis], "flip": True}
-    if n <= LONGEST and (x.shape[0] * math.prod(x.shape[1:]) >= n * n or stride > 1):
-        columns = torch.eye(n, dtype=taps.dtype, device=x.device).unsqueeze(1)
-        matrix = conv(columns, taps.reshape(1, 1, k), stride=stride, **options)[:, 0]  # (n, positions)
-        return _times(x, matrix, axis + 1, scratch)
-    shape = [1] * (x.ndim - 1)
-    shape[axis] = k
-    margins, strides = [0] * len(shape), [1] * len(shape)
-    margins[axis], strides[axis] = k // 2, stride
-    modes = tuple(mode if a == axis else "zeros" for a, mode in enumerate(call.modes))
-    options |= {"padding": tuple(margins), "padding_mode": modes}
-    return conv(x.unsqueeze(1), taps.reshape(1, 1, *shape), stride=tuple(strides), method="direct", **options)[:, 0]
+def _passes(lines: list[Tensor], size: tuple[int, ...], call: Call, scratch: Scratch) -> list[Pass]:
+    """For every axis what makes a pass of (rows, *space) with some filter's taps: true convolution, border, stride."""
+    made: list[Pass] = []
+    for axis, (taps, n) in enumerate(zip(lines, size, strict=True)):
+        options = {"padding_mode": call.modes[axis], "stride": call.stride[axis], "flip": True}
+        if n <= LONGEST:
+            made.append(_by_matrices(taps, n, axis, options, scratch))
+        else:
+            made.append(_by_taps(taps, axis, len(size), options))
+    return made
+
+
+def _by_matrices(taps: Tensor, n: int, axis: int, options: dict[str, Any], scratch: Scratch) -> Pass:
+    """A convolution is what it makes of the identity; for all filters at once."""
+    eye = torch.eye(n, dtype=taps.dtype, device=taps.device).unsqueeze(1)
+    matrices = conv(eye, taps.unsqueeze(1), padding=taps.shape[-1] // 2, **options)  # (n, filters, positions)
+    return lambda x, item: _times(x, matrices[:, item], axis + 1, scratch)
+
+
+def _by_taps(taps: Tensor, axis: int, ndim: int, options: dict[str, Any]) -> Pass:
+    """A convolution with a kernel that is long along one axis only."""
+    along = lambda value, other: tuple(value if a == axis else other for a in range(ndim))
+    given: dict[str, Any] = {
+        name: along(options[name], other) for name, other in (("stride", 1), ("padding_mode", "zeros"))
+    }
+    given |= {"padding": along(taps.shape[-1] // 2, 0), "flip": True, "method": "direct"}
+    weights = taps.reshape(-1, 1, 1, *along(taps.shape[-1], 1))
+    return lambda x, item: conv(x.unsqueeze(1), weights[item], **given)[:, 0]
 
 
 def _times(x: Tensor, matrix: Tensor, dim: int, scratch: Scratch) -> Tensor:

@@ -20,7 +20,9 @@ from sigconv import nd
 from sigconv.convolution import conv
 from sigconv.convolution._options import bytes_of, number
 from sigconv.filters import _passes, _spectra
+from sigconv.filters._blocks import blockwise
 from sigconv.filters._call import Call, like
+from sigconv.filters._grid import grid
 from sigconv.filters._sink import OUTPUTS, Sink, TooLittleError
 from sigconv.kernels._state import readable
 
@@ -152,4 +154,10 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         sink.put(first, last, y)
 
 
-WAYS = {"direct": direct, "separable": _passes.separable, "spectral": _spectra.spectral}
+def spectral(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
+    """Through spectra, of the whole signal or of blocks of a long one."""
+    where = grid(bank, tuple(rows.shape[1:]), call)
+    (blockwise if where.blocks else _spectra.whole)(bank, rows, call, sink, where)
+
+
+WAYS = {"direct": direct, "separable": _passes.separable, "spectral": spectral}

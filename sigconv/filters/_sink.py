@@ -21,7 +21,7 @@ OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-ROOM = 1 << 28  # bytes that filters computed together may take, where no limit is given
+ROOM = 1 << 25  # bytes that filters computed together may take, where no limit is given: more would leave the cache
 
 
 class TooLittleError(ValueError):

@@ -32,13 +32,22 @@ class Scratch:
     def __init__(self, like: Tensor, grows: bool = False) -> None:
         self._like, self.grows = like, grows
         self._held: dict[str, Tensor] = {}
+        self._views: dict[tuple[str, tuple[int, ...], torch.dtype], Tensor] = {}
 
     def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
         """An uninitialised tensor of this shape; it is valid until the name is taken again."""
         if self.grows:
             return None
+        found = self._views.get((name, shape := tuple(shape), dtype))
+        if found is None:
+            found = self._views[name, shape, dtype] = self._view(name, shape, dtype)
+        return found
+
+    def _view(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Of the name's memory, made larger where it is too small."""
         count = int(np.prod(shape)) * (2 if dtype.is_complex else 1)
         if name not in self._held or self._held[name].numel() < count:
             self._held[name] = empty((count,), self._like.new_empty(0, dtype=torch.zeros((), dtype=dtype).real.dtype))
+            self._views = {key: view for key, view in self._views.items() if key[0] != name}
         flat = self._held[name][:count]
         return torch.view_as_complex(flat.view(*shape, 2)) if dtype.is_complex else flat.view(*shape)
