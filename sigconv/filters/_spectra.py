@@ -87,9 +87,13 @@ def spectra(bank: Any, rows: Tensor, where: Grid) -> Callable[[int, int], list[T
 
 
 def _around(taps: Tensor, n: int, ahead: int, dim: int) -> Tensor:
-    """Taps on a period of n along one axis: so many of them, which come before position 0, at its end."""
+    """Taps on a period of n along one axis: so many of them, which come before position 0, at its end.
+
+    A period shorter than the taps is that of a signal shorter than half of them: it never meets those left out.
+    """
+    rest = min(taps.shape[dim] - ahead, n - ahead)
     shape = [*taps.shape]
-    shape[dim], rest = n - taps.shape[dim], taps.shape[dim] - ahead
+    shape[dim] = n - ahead - rest
     return torch.cat([taps.narrow(dim, ahead, rest), taps.new_zeros(shape), taps.narrow(dim, 0, ahead)], dim)
 
 
@@ -107,13 +111,13 @@ def product(found: list[Tensor], spectrum: Tensor, fold: tuple[int, ...], half: 
             f[:, rank].reshape(1, f.shape[0], *(-1 if a == axis else 1 for a in range(ndim)))
             for axis, f in enumerate(found)
         ]
-        product, name = spectrum, f"product {min(rank, 1)}"
+        one, name = spectrum, f"product {min(rank, 1)}"
         if max(fold) == 1 and ndim > 1:  # what is small is multiplied first
             lines = [reduce(torch.mul, lines[1:-1], lines[0]), lines[-1]]
         for axis, line in enumerate(lines):
-            product = _mul(product, line, name if max(fold) == 1 else f"{name} {axis}", scratch)
-            product = _folded(product, tuple(s if a == axis else 1 for a, s in enumerate(fold)))
-        total = product if total is None else total + product if scratch.grows else total.add_(product)
+            one = _mul(one, line, name if max(fold) == 1 else f"{name} {axis}", scratch)
+            one = _folded(one, tuple(s if a == axis else 1 for a, s in enumerate(fold)))
+        total = one if total is None else total + one if scratch.grows else total.add_(one)
     assert total is not None
     return total
 

@@ -1,0 +1,84 @@
+"""Long signals in blocks along their first axis (overlap-save): every transform stays in a core's cache.
+
+A block of N samples meets a filter of k taps around its own ends in k - 1 outputs; the others are right, and the next
+block starts where they end.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sigconv import nd
+from sigconv.filters import _spectra
+from sigconv.filters._call import Call
+from sigconv.filters._grid import Grid
+from sigconv.filters._sink import Sink
+from sigconv.kernels._memory import Scratch
+from sigconv.kernels._state import readable
+from sigconv.kernels._threads import share
+
+AT_ONCE = 1 << 18  # complex values a thread inverts at a time
+AHEAD = 1 << 15  # complex values it transforms before
+
+
+def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
+    """Block after block with all filters, or with as many as the memory allows."""
+    blocks = _blocks(rows, call, where)  # rows, blocks, *period
+    real = not (bank.complex or rows.is_complex())
+    half = real and max(call.stride) == 1
+    found = _spectra.spectra(bank, rows, where)
+    n, outs = math.prod(where.period), where.hop // call.stride[0]
+    rest = tuple(slice(0, p) for p in call.positions[1:])
+    forward = torch.fft.rfftn if half else torch.fft.fftn
+
+    def answers(spectrum: Tensor, lines: list[Tensor], scratch: Scratch) -> Tensor:
+        """The outputs of some blocks: (filters, positions of the blocks, *rest)."""
+        y = _spectra.inverse(_spectra.product(lines, spectrum, call.stride, half, scratch), where, half)
+        kept: Any = (..., slice(0, outs), *rest)
+        return (y.real if real else y)[kept].transpose(0, 1).flatten(1, 2)
+
+    def work(start: int, stop: int) -> None:
+        scratch = Scratch(rows)
+        for row, begin, end in steps[start:stop]:
+            spectrum = forward(blocks[row, begin:end], where.period, where.axes)
+            for b in range(begin, end, group):
+                last = min(b + group, end)
+                y = answers(spectrum[b - begin : last - begin], lines, scratch)
+                place = slice(b * outs, min(last * outs, call.positions[0]))
+                sink.put(first, final, y[:, : place.stop - place.start], (row, slice(None), place))
+
+    threads = 1 if sink.grows else torch.get_num_threads()
+    each = threads * 3 * n * rows.element_size() * (1 if rows.is_complex() else 2)
+    for first, final in sink.parts(call.memory, each, 2 * blocks.shape[1] * where.hop * rows.element_size()):
+        lines = found(first, final)
+        if sink.grows:
+            spectra = [forward(row, where.period, where.axes) for row in blocks]
+            y = torch.stack([answers(spectrum, lines, Scratch(rows, True)) for spectrum in spectra])
+            sink.put(first, final, y[:, :, : call.positions[0]])
+            continue
+        group = max(AT_ONCE // (n * (final - first)), 1)
+        ahead = max(AHEAD // n, group)
+        steps = [
+            (row, b, min(b + ahead, where.blocks))
+            for row in range(rows.shape[0])
+            for b in range(0, where.blocks, ahead)
+        ]
+        if rows.is_cuda or not readable(rows):
+            work(0, len(steps))
+        else:
+            share(work, len(steps), len(steps))
+
+
+def _blocks(rows: Tensor, call: Call, where: Grid) -> Tensor:
+    """The signal with its borders, seen as blocks that overlap: (rows, blocks, *period)."""
+    ndim, before = len(where.period), where.lead
+    others = [(0, 0)] * (ndim - 1)
+    around = where.margins[0][1]
+    wide = nd.pad(rows, ((before, min(before, around)), *others), (call.modes[0], *["zeros"] * (ndim - 1)), call.value)
+    wide = nd.pad(wide, ((0, max(around - before, 0)), *others))
+    inner = where._replace(margins=((0, 0), *where.margins[1:]), period=(wide.shape[1], *where.period[1:]))
+    return _spectra.laid_out(wide, call, inner).unfold(1, where.period[0], where.hop).movedim(-1, 2)
