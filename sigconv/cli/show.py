@@ -35,8 +35,9 @@ def main(arguments: list[str]) -> int:
     if not out.resolve().parent.is_dir():
         raise console.UsageError(f"-o {str(out)!r}: there is no such folder")
     signal, rates = _signal(options["on"]) if options["on"] else (None, None)
-    fs = options["fs"] or rates
-    bank = _bank(spec, options["ndim"] or (None if signal is None else signal.ndim), fs)
+    fs = rates if options["fs"] is None else options["fs"]
+    ndim = signal.ndim if options["ndim"] is None and signal is not None else options["ndim"]
+    bank = _bank(spec, ndim, fs)
     if signal is not None and signal.ndim != bank.ndim:
         raise console.UsageError(f"--on {options['on']!r} has {signal.ndim} axes of space, and {spec} {bank.ndim}")
     _draw(bank, spec, signal, options["what"], out)

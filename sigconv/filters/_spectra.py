@@ -139,6 +139,7 @@ def _folded(product: Tensor, fold: tuple[int, ...]) -> Tensor:
 
 
 def inverse(folded: Tensor, where: Grid, half: bool) -> Tensor:
+    """The responses that folded products stand for; real ones from half a spectrum."""
     if half:
         return torch.fft.irfftn(folded, where.period, where.axes)
     return torch.fft.ifftn(folded, dim=where.axes)  # torch answers out= with a copy
