@@ -12,7 +12,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encod
 def test_the_examples_run(number, capsys):
     names = {}
     exec(compile(BLOCKS[number], f"README example {number}", "exec"), names)
-    shapes = {"y": (2, 6, 4, 8, 8, 5), "z": (1, 1, 64, 64), "features": (64, 101)}
+    shapes = {"y": (2, 6, 4, 8, 8, 5), "z": (1, 1, 64, 64), "energy": (1, 12, 32, 32, 20), "paths": (1, 81, 32, 32)}
     assert {name: names[name].shape for name in shapes if name in names} == {
         n: s for n, s in shapes.items() if n in names
     }

@@ -141,4 +141,6 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
         options[name] = numbers if numbers is None or len(numbers) > 1 else numbers[0]
     if isinstance(options["ndim"], list):
         raise console.UsageError(f"--ndim {options['ndim']} is not one number")
+    if options["ndim"] is not None and options["ndim"] < 1:
+        raise console.UsageError(f"--ndim {options['ndim']} must be at least 1")
     return options, specs[0]
