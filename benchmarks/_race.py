@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Case:
     goal: float | None = None  # times the best peer
     tolerance: float = 1e-4  # of the largest value: answers that differ by more are not the same work
     harder_than: str = ""  # a case of the same runners that must not take longer
+    cap: int | None = None  # bytes that ours was told to keep to
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Result:
     differ: dict[str, float]
     goal: float | None
     warnings: list[str] = field(default_factory=list)
+    peak: int | None = None  # bytes that ours took beside what was there
 
     @property
     def ours(self) -> str:
@@ -68,6 +71,7 @@ class Result:
             "goal": self.goal,
             "met": met,
             "differ": self.differ,
+            "peak_bytes": self.peak,
             "warnings": self.warnings,
         }
 
@@ -99,7 +103,10 @@ def race(case: Case, repeats: int, device: str) -> Result:
         for place in range(len(names)):  # everyone begins once: what comes first finds a cold cache
             name = names[(place + turn) % len(names)]
             seconds[name].append(_timed(case.runners[name], calls[name], device))
-    result = Result(case.name, seconds, differ, case.goal)
+    peak = _peak(case.runners[names[0]]) if device == "cpu" else None
+    result = Result(case.name, seconds, differ, case.goal, peak=peak)
+    if case.cap is not None and peak is not None and peak > case.cap:
+        result.warnings.append(f"took {peak / 1e6:.0f} MB, told to keep to {case.cap / 1e6:.0f}")
     result.warnings += [f"{name} differs by {d:.1e}" for name, d in differ.items() if not d <= case.tolerance]
     return result
 
@@ -114,6 +121,19 @@ def _timed(work: Callable[[], Any], calls: int, device: str) -> float:
     return (time.perf_counter() - begun) / calls
 
 
+def _peak(work: Callable[[], Any]) -> int | None:
+    """Bytes that the process grew by at most while at work; None where the system does not tell."""
+    clear, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    try:
+        clear.write_text("5")  # the highest mark begins anew
+        told = lambda name: next(int(li.split()[1]) for li in status.read_text().splitlines() if li.startswith(name))
+        before = told("VmRSS")
+        work()
+        return 1024 * (told("VmHWM") - before)
+    except (OSError, StopIteration):
+        return None
+
+
 def _numbers(answer: Any) -> np.ndarray:
     return answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else np.asarray(answer)
 
@@ -126,13 +146,14 @@ def _distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def table(results: list[Result]) -> str:
     """A line a case: ours, the best peer, the ratio with its spread, the goal."""
-    lines = [f"{'case':<34}{'ours ms':>10}{'best peer':>26}{'ms':>10}{'ratio (least-most)':>24}  goal"]
+    lines = [f"{'case':<38}{'ours ms':>9}{'MB':>6}{'best peer':>22}{'ms':>9}{'ratio (least-most)':>22}  goal"]
     for result in results:
         row = result.record()
         ratio, runners = row["ratio"], row["runners"]
         spread = f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})"
         goal = "" if row["goal"] is None else f"{row['goal']:.2f} {'met' if row['met'] else 'NOT MET'}"
         ours, best = runners[result.ours]["median_ms"], runners[result.best]["median_ms"]
-        lines.append(f"{result.case:<34}{ours:>10.2f}{result.best:>26}{best:>10.2f}{spread:>24}  {goal}")
+        peak = "" if result.peak is None else f"{result.peak / 1e6:.0f}"
+        lines.append(f"{result.case:<38}{ours:>9.2f}{peak:>6}{result.best:>22}{best:>9.2f}{spread:>22}  {goal}")
         lines += [f"    {warning}" for warning in result.warnings]
     return "\n".join(lines)

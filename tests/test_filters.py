@@ -1,6 +1,10 @@
 """What holds for every bank of every family: one definition, three ways, units, state, gradients, errors."""
 
 import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -410,3 +414,39 @@ def test_a_bank_named_by_one_word():
     bank = filters.build("gabor.pyramid:wavelengths=4,8:directions=5:dc-free=true", 2, 0.5)
     assert (len(bank), bank.fs, bank.dc_free) == (10, (0.5, 0.5), True)
     assert sc.filters.FilterBank is FilterBank
+
+
+PEAKS = """
+import json, torch
+from sigconv.benchmarks._race import _peak
+from sigconv.filters import gabor
+
+torch.set_num_threads(2)
+volume, sound = torch.randn(1, 1, 64, 64, 64), torch.randn(1, 1, 1_000_000)
+round = gabor.pyramid(3, wavelengths=(4, 8), directions=6)
+oriented = gabor.bank(round.value("frequency").tolist(), [[2.0, 3.0, 3.0]] * 12, truncate=2.5)
+line = gabor.bank([0.05, 0.1, 0.2, 0.3] * 5, [40.0, 20.0, 10.0, 8.0] * 5)
+answers = []
+for name, bank, x, method, room in (
+    ("round", round, volume, "separable", 3.0),
+    ("round", round, volume, "spectral", 5.0),
+    ("oriented", oriented, volume, "spectral", 5.0),
+    ("line", line, sound, "spectral", 1.5),
+    ("line", line, sound, "direct", 2.0),
+):
+    work = lambda memory=None: bank(x, method=method, output="energy", memory=memory)
+    work()  # what is loaded and compiled once
+    cap = int(room * 4 * len(bank) * x.numel()) + (8 << 20)
+    answers.append([name, method, _peak(lambda: work(cap)), cap])
+print(json.dumps(answers))
+"""
+
+
+def test_the_peak_of_memory_is_below_the_cap():
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("the system does not tell a process's peak memory")
+    done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert len(answers) == 5
+    assert not [row for row in answers if row[2] > row[3]]
