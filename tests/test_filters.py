@@ -165,6 +165,23 @@ def test_gradients_reach_the_signal(family, ndim):
     assert torch.autograd.gradcheck(work, x, fast_mode=True)
 
 
+@family_in_dimension
+def test_a_default_bank_scales_with_the_sampling_rate(family, ndim):
+    one, fine = made(family, ndim), FAMILIES[family].default(ndim, fs=4.0)
+    assert fine.fs == (4.0,) * ndim
+    taken = lambda bank: bank.kernels_for(12) if bank.kernel_size is None else bank.kernels
+    torch.testing.assert_close(taken(fine), taken(one), rtol=1e-9, atol=1e-9)
+    mixed = FAMILIES[family].default(ndim, fs=(4.0, 2.0, 1.0, 3.0)[:ndim])
+    assert len(mixed) == len(one)
+
+
+def test_autocast_leaves_a_banks_precision_alone():
+    bank, x = gabor.default(1), torch.randn(1, 1, 200)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = bank(x, method="direct")
+    assert torch.equal(y, bank(x, method="direct"))
+
+
 @st.composite
 def banks(draw):
     """Gabor banks of any shape, and a signal and options for them."""

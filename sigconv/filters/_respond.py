@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.convolution import conv
-from sigconv.convolution._options import bytes_of, number
+from sigconv.convolution._options import bytes_of, number, settled
 from sigconv.filters import _passes, _spectra
 from sigconv.filters._blocks import blockwise
 from sigconv.filters._call import Call, like
@@ -44,16 +44,22 @@ def respond(
     space = x.shape[2:]
     positions = tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
     call = Call(stride, modes, number(value, "value"), positions, bytes_of(memory))
+    with settled(x):  # autocast would take a bank's phases away
+        return _answered(bank, x, call, output, method)
+
+
+def _answered(bank: Any, x: Tensor, call: Call, output: str, method: str) -> Tensor:
+    """By the way asked for or the quickest; what is not finite kept to the windows it touches."""
     rows = x.to(_working(x.dtype)).flatten(0, 1)
     grows = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in bank.parameters()))
     rows, bad = _finite(rows)
-    sink = Sink(rows, len(bank), positions, output, grows or not readable(x))
+    sink = Sink(rows, len(bank), call.positions, output, grows or not readable(x))
     if 0 not in rows.shape and len(bank):
         _run([method] if method != "auto" else _ranked(bank, rows, call), bank, rows, call, sink)
     y = sink.whole()
     if bad is not None:
         y = torch.where(_touched(bank, bad, call).unsqueeze(1), float("nan"), y)
-    y = y.reshape(x.shape[0], x.shape[1] * len(bank), *positions)
+    y = y.reshape(x.shape[0], x.shape[1] * len(bank), *call.positions)
     return y if y.is_complex() else y.to(x.real.dtype if x.is_complex() else x.dtype)
 
 
