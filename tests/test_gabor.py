@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import examples
 
 from sigconv.filters import gabor
+from sigconv.filters._walls import within
 
 DTYPE = torch.float64
 angles = st.floats(0, 2 * math.pi)
@@ -314,6 +315,16 @@ def test_a_table_speaks_in_units():
     assert "<table>" in rows._repr_html_()
 
 
+def test_a_value_on_a_wall_is_itself_and_one_beyond_comes_back_however_far():
+    v = torch.tensor([0.5, -0.5, 0.2, 0.7, 2.6, -7.3], requires_grad=True)
+    y = within(v, torch.tensor(-0.5), torch.tensor(0.5))
+    y.sum().backward()
+    torch.testing.assert_close(y, torch.tensor([0.5, -0.5, 0.2, 0.3, 0.4, 0.3]))
+    assert v.grad.abs().tolist() == [1.0] * 6
+    one = within(torch.tensor([-2.0, 3.0]), torch.tensor(0.5), torch.tensor(math.inf))
+    assert one.tolist() == [3.0, 3.0]
+
+
 MISTAKES = [
     (lambda: gabor.bank([0.6], 2), r"frequency 0.6 is above half the sampling rate \(fs=1.0\): expected at most 0.5"),
     (
@@ -333,6 +344,17 @@ MISTAKES = [
     (lambda: gabor.bank([0.1], 2, fs=0), "fs 0 must be above 0"),
     (lambda: gabor.bank([[0.1, 0.1]], 2, fs=(1, 2, 3)), "has 3 entries for 2 spatial axes"),
     (lambda: gabor.bank("x", 2), "frequency 'x' is not a number"),
+    (
+        lambda: gabor.bank([[0.0, 3.0]], [[0.06, 0.07]], fs=(1, 10)),
+        "sigma 0.06 is too small for the grid.* along axis 0",
+    ),
+    (lambda: gabor.bank([0.1], 2, size=1, dc_free=True), "dc_free leaves nothing of a window of one tap"),
+    (lambda: gabor.bank([0.1, 0.2], 2, phase=[1, 2, 3]), "phase has 3 entries for 2 filters"),
+    (lambda: gabor.bank([0.1, 0.2], 2, names=["a"]), "names .* are 1 different ones for 2 filters"),
+    (lambda: gabor.bank([0.1], 2, truncate=math.inf), "truncate inf must be a finite number"),
+    (lambda: gabor.bank([0.1], 1e12), "taps are more than memory holds"),
+    (lambda: gabor.log_gabor([0.5]), "frequency 0.5 is half the sampling rate"),
+    (lambda: gabor.log_gabor([0.2], [1, 2, 3]), "bandwidth has 3 entries for 1 filters"),
     (lambda: gabor.pyramid(2, wavelengths=(1.5,), directions=4), "frequency 0.666667 is above half"),
     (lambda: gabor.pyramid(2, wavelengths=(-4,), directions=4), "must be above 0 units"),
     (lambda: gabor.pyramid(3, wavelengths=(4,), directions=[[1, 0]]), r"directions have shape \(1, 2\)"),

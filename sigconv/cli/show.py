@@ -11,9 +11,9 @@ from sigconv.cli import _discover
 USAGE = """usage: sigconv show BANK -o FILE.png|.html [--ndim N] [--fs RATE[,RATE…]] [--on SIGNAL] [--what W] [--json]
 
   BANK       a family, or family.function:option=value:option=value, for example
-             gabor    gabor.pyramid:wavelengths=4,8:directions=13    laws.bank:name=E5L5S5
+             gabor    gabor.pyramid:wavelengths=4,8:directions=13    laws.bank:names=E5L5S5
   -o FILE    .png draws one picture; .html a page with the table of filters and all pictures
-  --ndim N   axes of space (2, or as many as SIGNAL has; 1 for banks that have no other)
+  --ndim N   axes of space (as many as SIGNAL has; else 2, or what the family usually has)
   --fs       samples per unit, one or one per axis (1, or SIGNAL's own)
   --on       a recording (.wav), scan (.nii, .nii.gz), image (.png, .jpg) or array (.npy) to draw feature maps of
   --what     of a .png: kernels (default), spectra or responses (default with --on)
@@ -50,19 +50,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _bank(spec: str, ndim: int | None, fs: Any) -> Any:
-    """The bank, in so many dimensions; in two, or else one, where none is said."""
+    """The bank, in so many dimensions; in as many as its family usually has, where none is said."""
     from sigconv import filters
 
+    family = filters.families().get(spec.partition(":")[0].partition(".")[0])
     try:
-        if ndim is not None:
-            return filters.build(spec, ndim, fs)
-        try:
-            return filters.build(spec, 2, fs)
-        except ValueError as error:
-            try:
-                return filters.build(spec, 1, fs)
-            except ValueError:
-                raise error from None
+        return filters.build(spec, getattr(family, "USUAL", 2) if ndim is None else ndim, fs)
     except (ValueError, TypeError) as error:
         raise console.UsageError(str(error)) from None
 
@@ -98,16 +91,24 @@ def _signal(path: str) -> tuple[Any, Any]:
     name = path.lower()
     if name.endswith(".wav"):
         x, fs = wav.read(path)
-        return x[0].astype(np.float32), fs
+        if len(x) > 1:
+            console.say(f"{path!r} has {len(x)} channels: their mean is drawn")
+        return x.mean(0, dtype=np.float32), fs
     if name.endswith((".nii", ".nii.gz")):
         volume = nifti.read(path)
-        spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
-        return np.asarray(volume.data, np.float32), [float(1 / s) for s in spacing][: volume.data.ndim]
+        return _plain(volume.data, path), [1 / (s or 1.0) for s in volume.meta["spacing"]][: volume.data.ndim]
     if name.endswith(".npy"):
-        return npy.read(path).astype(np.float32), None
+        return _plain(npy.read(path), path), None
     if name.endswith((".png", ".jpg", ".jpeg")):
         return image.read(path), None
     raise console.UsageError(f"--on {path!r}: expected a .wav, .nii, .nii.gz, .npy, .png or .jpg file")
+
+
+def _plain(x: Any, path: str) -> Any:
+    """Real numbers along at least one axis, in float32."""
+    if x.ndim == 0 or x.size == 0 or x.dtype.kind not in "biuf":
+        raise console.UsageError(f"--on {path!r} holds {x.dtype} of shape {x.shape}: expected real numbers along axes")
+    return x.astype("float32")
 
 
 def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:

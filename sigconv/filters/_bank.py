@@ -24,7 +24,11 @@ from sigconv.convolution import Conv
 from sigconv.filters import _respond, _walls
 from sigconv.filters._terms import Terms, outer
 
+MOST = 1 << 32  # taps of a bank
 RESOLVABLE = 0.5  # samples: a Gaussian's narrowest sigma that a grid can hold (its spectrum is down to 0.29 at Nyquist)
+
+
+EVERY = slice(None)
 
 
 class FilterBank(_walls.Held):
@@ -74,6 +78,8 @@ class FilterBank(_walls.Held):
         self.unit = unit or ("sample" if set(self.fs) == {1.0} else "unit")
         if self.kernel_size is not None and any(k % 2 == 0 for k in self.kernel_size):
             raise ValueError(f"size {self.kernel_size} has no middle: expected odd numbers of taps on every axis")
+        if self.kernel_size is not None and math.prod(self.kernel_size) * len(self.names) >= MOST:
+            raise ValueError(f"kernels of {self.kernel_size} taps are more than memory holds: smaller sigma, or size=")
 
     def terms(self) -> Terms | None:
         """Short filters per axis, (filters, rank, taps) each, if the family is separable; else None."""
@@ -86,9 +92,9 @@ class FilterBank(_walls.Held):
             raise NotImplementedError(f"{type(self).__name__} defines no terms, taps or response")
         return outer(terms)
 
-    def response(self, size: tuple[int, ...]) -> Tensor:
-        """The frequency response on the grid of a transform of this size: (filters, *size), bin 0 first."""
-        whole = self.kernels_for(size).roll([-(n // 2) for n in size], list(range(1, self.ndim + 1)))
+    def response(self, size: tuple[int, ...], part: slice = EVERY) -> Tensor:
+        """The frequency response of some filters on the grid of a transform: (filters, *size), bin 0 first."""
+        whole = self.kernels_for(size)[part].roll([-(n // 2) for n in size], list(range(1, self.ndim + 1)))
         return torch.fft.fftn(whole, dim=tuple(range(1, self.ndim + 1)))
 
     def columns(self) -> dict[str, list[Any]]:
@@ -178,7 +184,8 @@ class FilterBank(_walls.Held):
         plain = dtype or torch.get_default_dtype()
         kind = plain if not kernels.is_complex() else torch.complex(*torch.zeros(2, dtype=plain)).dtype
         given: Any = {"padding": "same", "bias": False, "groups": in_channels} | options
-        layer = Conv(in_channels, in_channels * len(self), tuple(kernels.shape[1:]), dtype=kind, **given)
+        given = {"device": kernels.device, "dtype": kind} | given
+        layer = Conv(in_channels, in_channels * len(self), tuple(kernels.shape[1:]), **given)
         turned = kernels.detach().flip(tuple(range(1, self.ndim + 1)))
         with torch.no_grad():
             layer.weight.copy_(turned.repeat(in_channels, *[1] * self.ndim).unsqueeze(1))
@@ -216,6 +223,14 @@ def rates(fs: Any, ndim: int) -> tuple[float, ...]:
     if min(values) <= 0:
         raise ValueError(f"fs {fs} must be above 0 samples per unit")
     return tuple(values * ndim if len(values) == 1 else values)
+
+
+def named(names: Any, prefix: str, filters: int) -> list[str]:
+    """A name for every filter: those given, or numbers behind a prefix."""
+    found = [f"{prefix}{n}" for n in range(filters)] if names is None else [str(name) for name in names]
+    if len(found) != filters or len(set(found)) != filters:
+        raise ValueError(f"names {found} are {len(set(found))} different ones for {filters} filters")
+    return found
 
 
 def odd(size: Any, ndim: int) -> tuple[int, ...]:

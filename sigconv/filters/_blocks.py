@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigconv import nd
 from sigconv.filters import _spectra
 from sigconv.filters._call import Call
 from sigconv.filters._grid import Grid
@@ -27,7 +26,8 @@ AHEAD = 1 << 15  # complex values it transforms before
 
 def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
     """Block after block with all filters, or with as many as the memory allows."""
-    blocks = _blocks(rows, call, where)  # rows, blocks, *period
+    wide = _spectra.laid_out(rows, call, where)
+    blocks = wide.unfold(1, where.period[0], where.hop).movedim(-1, 2)  # rows, blocks, *period
     real = not (bank.complex or rows.is_complex())
     half = real and max(call.stride) == 1
     found = _spectra.spectra(bank, rows, where)
@@ -71,14 +71,3 @@ def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> N
             work(0, len(steps))
         else:
             share(work, len(steps), len(steps))
-
-
-def _blocks(rows: Tensor, call: Call, where: Grid) -> Tensor:
-    """The signal with its borders, seen as blocks that overlap: (rows, blocks, *period)."""
-    ndim, before = len(where.period), where.lead
-    others = [(0, 0)] * (ndim - 1)
-    around = where.margins[0][1]
-    wide = nd.pad(rows, ((before, min(before, around)), *others), (call.modes[0], *["zeros"] * (ndim - 1)), call.value)
-    wide = nd.pad(wide, ((0, max(around - before, 0)), *others))
-    inner = where._replace(margins=((0, 0), *where.margins[1:]), period=(wide.shape[1], *where.period[1:]))
-    return _spectra.laid_out(wide, call, inner).unfold(1, where.period[0], where.hop).movedim(-1, 2)

@@ -32,9 +32,10 @@ def grid(bank: Any, size: tuple[int, ...], call: Call) -> Grid:
     if bank.kernel_size is None:
         return _whole_grid(size, call)
     half = [k // 2 for k in bank.kernel_size]
-    block = max(1 << (8 * bank.kernel_size[0] - 1).bit_length(), BLOCK if len(size) == 1 else 64)
+    step = call.stride[0]
+    block = 1 << max(8 * bank.kernel_size[0] - 1, 4 * step - 1).bit_length()
+    block = max(block, BLOCK if len(size) == 1 else 64)
     if size[0] > 2 * block:
-        step = call.stride[0]
         hop = (block - 2 * half[0]) // step * step
         block = -(-block // step) * step
         blocks = -(-size[0] // hop)

@@ -20,6 +20,7 @@ from sigconv.filters._sink import Sink
 from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 
+MATRICES = 1 << 21  # entries of all filters' matrices for an axis, up to which they are made at once
 LONGEST = 512  # samples of an axis up to which a pass may be a matrix
 Pass = Callable[[Tensor, int], Tensor]
 CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 5e-10  # seconds of two threads, measured
@@ -34,7 +35,9 @@ def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         raise ValueError("method 'separable' takes no constant border other than 0: use 'spectral'")
     terms = [taps.to(like(rows, taps)) for taps in terms]
     signal = rows.numel() * rows.element_size() * (2 if terms[0].is_complex() and not rows.is_complex() else 1)
-    next(sink.parts(call.memory, signal * (len(terms) + 3)))  # one signal per axis, at most two joined
+    entries = [len(bank) * terms[0].shape[1] * n * p for n, p in zip(rows.shape[1:], call.positions, strict=True)]
+    matrices = sum(min(count, MATRICES) for count in entries) * 2 * terms[0].element_size()
+    sink.require(call.memory, signal * (len(terms) + 3) + matrices)  # one signal per axis, at most two joined
     rank = terms[0].shape[1]
     lines = [taps.flatten(0, 1) for taps in terms]  # filters·rank, taps
     keys = _keys(lines)
@@ -97,7 +100,10 @@ def _passes(lines: list[Tensor], size: tuple[int, ...], call: Call, scratch: Scr
 def _by_matrices(taps: Tensor, n: int, axis: int, options: dict[str, Any], scratch: Scratch) -> Pass:
     """A convolution is what it makes of the identity; for all filters at once."""
     eye = torch.eye(n, dtype=taps.dtype, device=taps.device).unsqueeze(1)
-    matrices = conv(eye, taps.unsqueeze(1), padding=taps.shape[-1] // 2, **options)  # (n, filters, positions)
+    matrix = lambda some: conv(eye, some.unsqueeze(1), padding=taps.shape[-1] // 2, **options)  # n, filters, positions
+    if len(taps) * n * -(-n // options["stride"]) > MATRICES:
+        return lambda x, item: _times(x, matrix(taps[item : item + 1])[:, 0], axis + 1, scratch)
+    matrices = matrix(taps)
     return lambda x, item: _times(x, matrices[:, item], axis + 1, scratch)
 
 

@@ -70,11 +70,7 @@ class ProductGabor(FilterBank):
             x = torch.arange(k, dtype=sigma.dtype, device=sigma.device) - k // 2
             envelopes.append(self._envelope(axis, x, sigma[:, axis, None]))
             waves.append(torch.polar(envelopes[-1], 2 * math.pi * frequency[:, axis, None] * x))
-        terms = [w.unsqueeze(1) for w in waves]
-        if self.dc_free:
-            share = [w.sum(1, keepdim=True) / e.sum(1, keepdim=True) for w, e in zip(waves, envelopes, strict=True)]
-            terms = [torch.stack([w, e * s], 1) for w, e, s in zip(waves, envelopes, share, strict=True)]
-            terms = _terms.scaled(terms, frequency.new_tensor([[1.0, -1.0]]))
+        terms = _terms.without_mean(waves, envelopes) if self.dc_free else [w.unsqueeze(1) for w in waves]
         gain = _terms.gain(terms, frequency)
         return _terms.scaled(terms, (1 / gain.abs()).to(gain))
 

@@ -43,7 +43,9 @@ def respond(
     modes, stride = nd.border_modes(padding_mode, bank.ndim), nd.ntuple(stride, bank.ndim, "stride")
     space = x.shape[2:]
     positions = tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
-    call = Call(stride, modes, number(value, "value"), positions, bytes_of(memory))
+    if not math.isfinite(number(value, "value")):
+        raise ValueError(f"value {value} must be a finite number: it is what lies beyond the ends")
+    call = Call(stride, modes, value, positions, bytes_of(memory))
     with settled(x):  # autocast would take a bank's phases away
         return _answered(bank, x, call, output, method)
 
@@ -52,15 +54,18 @@ def _answered(bank: Any, x: Tensor, call: Call, output: str, method: str) -> Ten
     """By the way asked for or the quickest; what is not finite kept to the windows it touches."""
     rows = x.to(_working(x.dtype)).flatten(0, 1)
     grows = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in bank.parameters()))
-    rows, bad = _finite(rows)
-    sink = Sink(rows, len(bank), call.positions, output, grows or not readable(x))
+    grows = grows or not readable(x, *bank.parameters())
+    rows, bad, loud = _finite(rows)
+    sink = Sink(rows, len(bank), call.positions, output, grows, x.real.dtype if x.is_complex() else x.dtype)
+    if call.memory is not None and x.dtype != rows.dtype:
+        call = call._replace(memory=call.memory - rows.numel() * rows.element_size())
     if 0 not in rows.shape and len(bank):
-        _run([method] if method != "auto" else _ranked(bank, rows, call), bank, rows, call, sink)
+        _run([method] if method != "auto" else _ranked(bank, rows, call, loud), bank, rows, call, sink)
     y = sink.whole()
     if bad is not None:
-        y = torch.where(_touched(bank, bad, call).unsqueeze(1), float("nan"), y)
-    y = y.reshape(x.shape[0], x.shape[1] * len(bank), *call.positions)
-    return y if y.is_complex() else y.to(x.real.dtype if x.is_complex() else x.dtype)
+        touched = _touched(bank, bad, call).unsqueeze(1)
+        y = y.masked_fill(touched, torch.nan) if grows else y.masked_fill_(touched, torch.nan)
+    return y.reshape(x.shape[0], x.shape[1] * len(bank), *call.positions)
 
 
 def _check(bank: Any, x: Tensor) -> None:
@@ -84,14 +89,17 @@ def _working(dtype: torch.dtype) -> torch.dtype:
     return torch.complex64 if dtype == torch.complex32 else dtype
 
 
-def _finite(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-    """x with zeros for what is not finite, and where that was; None where nothing was, if that may be looked at."""
-    if readable(rows) and torch.isfinite(rows.abs().sum() if rows.numel() < 2**31 else rows.abs().max()):
-        return rows, None
+def _finite(rows: Tensor) -> tuple[Tensor, Tensor | None, bool]:
+    """x with zeros for what is not finite; where that was, or None; and whether its sums overflow.
+
+    Where values may not be looked at, anything may not be finite, and nothing is known to be loud.
+    """
+    if readable(rows) and torch.isfinite(rows.abs().sum()):
+        return rows, None, False
     bad = ~torch.isfinite(rows)
     if readable(rows) and not bad.any():
-        return rows, None
-    return torch.where(bad, 0, rows), bad
+        return rows, None, True
+    return torch.where(bad, 0, rows), bad, False
 
 
 def _touched(bank: Any, bad: Tensor, call: Call) -> Tensor:
@@ -114,12 +122,16 @@ def _run(ways: list[str], bank: Any, rows: Tensor, call: Call, sink: Sink) -> No
     WAYS[ways[-1]](bank, rows, call, sink)
 
 
-def _ranked(bank: Any, rows: Tensor, call: Call) -> list[str]:
-    """The ways there are, what is predicted to be quickest first; shapes alone decide."""
+def _ranked(bank: Any, rows: Tensor, call: Call, loud: bool) -> list[str]:
+    """The ways there are, what is predicted to be quickest first; shapes decide, unless transforms would overflow."""
     if bank.kernel_size is None:
         return ["spectral"]
+    if loud:
+        return ["direct"]
+    if torch.compiler.is_compiling():  # a batch may be any size
+        rows = rows.new_empty((1, *rows.shape[1:]), device="meta")
     costs = {"direct": _direct_cost(bank, rows, call), "spectral": _spectra.cost(bank, rows, call)}
-    if bank.separable and bank.ndim > 1:
+    if bank.separable and bank.ndim > 1 and not ("constant" in call.modes and call.value):
         costs["separable"] = _passes.cost(bank, rows, call)
     return sorted(costs, key=costs.__getitem__)
 
@@ -147,7 +159,9 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         sink = sink.already()
     kernels = kernels.to(like(rows, kernels)).unsqueeze(1)
     responses = rows.shape[0] * math.prod(call.positions) * rows.element_size() * (2 if kernels.is_complex() else 1)
-    for first, last in sink.parts(call.memory, 3 * responses, 2 * rows.numel() * rows.element_size()):
+    beside = 2 * rows.numel() * rows.element_size()
+    room = None if call.memory is None else max(call.memory - sink.bytes - int(2 * responses + beside), 1 << 20)
+    for first, last in sink.parts(call.memory, 4 * responses, beside):
         y = conv(
             rows.unsqueeze(1),
             kernels[first:last],
@@ -156,6 +170,7 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
             padding_mode=call.modes,
             value=call.value,
             flip=True,
+            memory=room,
         )
         sink.put(first, last, y)
 

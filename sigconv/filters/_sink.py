@@ -31,7 +31,9 @@ class TooLittleError(ValueError):
 class Sink:
     """Responses (rows, filters, *positions), gathered; where gradients are wanted nothing is written in place."""
 
-    def __init__(self, rows: Tensor, filters: int, positions: tuple[int, ...], output: str, grows: bool) -> None:
+    def __init__(
+        self, rows: Tensor, filters: int, positions: tuple[int, ...], output: str, grows: bool, dtype: torch.dtype
+    ) -> None:
         self.shape, self.output, self.grows = (rows.shape[0], filters, *positions), output, grows
         self._convert = OUTPUTS[output]
         self._found: dict[int, Tensor] = {}
@@ -39,8 +41,14 @@ class Sink:
         if output == "complex":
             self.y = torch.view_as_complex(empty((*self.shape, 2), plain)) if not grows else None
         else:
+            plain = plain[:0].to(dtype)
             self.y = empty(self.shape, plain) if not grows else None
         self._like = torch.complex(plain[:0], plain[:0]) if output == "complex" else plain
+
+    @property
+    def bytes(self) -> int:
+        """Of all responses."""
+        return math.prod(self.shape) * self._like.element_size()
 
     def already(self) -> Sink:
         """This sink for responses that are what was asked for as they come."""
@@ -51,14 +59,15 @@ class Sink:
     def put(self, first: int, last: int, y: Tensor, place: Any = ...) -> None:
         """Responses of filters first … last, (rows, filters, *positions), or of a place among rows and positions."""
         if self.grows:
-            self._found[first] = self._convert(y)
+            self._found[first] = self._convert(y).to(self._like.dtype)
             return
         assert self.y is not None
         target = self.y[:, first:last]
         if place is not ...:
             target = target[place]
         if self.output == "magnitude" and y.is_complex() and self._convert is OUTPUTS["magnitude"]:
-            torch.abs(y, out=target) if target.is_contiguous() else target.copy_(y.abs())
+            plain = target.is_contiguous() and target.dtype == y.real.dtype
+            torch.abs(y, out=target) if plain else target.copy_(y.abs())
         else:
             target.copy_(self._convert(y))
 
@@ -74,13 +83,19 @@ class Sink:
     def parts(self, memory: int | None, each: float, beside: float = 0.0) -> Iterator[tuple[int, int]]:
         """Filters in groups that keep to the memory: each bytes apiece, some beside them, and all responses."""
         filters = self.shape[1]
-        whole = math.prod(self.shape) * self._like.element_size()
-        room = ROOM if memory is None else memory - whole - beside
-        if memory is not None and room < each:
-            raise TooLittleError(
-                f"memory {memory} is too little: the responses {self.shape} are {whole} bytes, and one filter at a "
-                f"time needs {int(each + beside)} beside them"
-            )
+        if memory is None and torch.compiler.is_compiling():  # sizes may be symbols: no loop over them
+            yield 0, filters
+            return
+        room = ROOM if memory is None else memory - self.bytes - beside
+        self.require(memory, each + beside)
         step = max(min(int(room // max(each, 1)), filters), 1)
         for first in range(0, filters, step):
             yield first, min(first + step, filters)
+
+    def require(self, memory: int | None, beside: float) -> None:
+        """Refuse a memory that does not hold all responses and what one filter needs beside them."""
+        if memory is not None and memory < self.bytes + beside:
+            raise TooLittleError(
+                f"memory {memory} is too little: the responses {self.shape} are {self.bytes} bytes, and one filter at "
+                f"a time needs {int(beside)} beside them"
+            )

@@ -42,30 +42,36 @@ def whole(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
     fold = (1,) * len(where.period) if where.dense else call.stride
     scratch = Scratch(rows, sink.grows)
     found = spectra(bank, rows, where)
-    held = len(bank) * each if bank.kernel_size is None else 0  # whole responses
-    for first, last in sink.parts(call.memory, 4 * each, 2 * each + held):
+    made = 8 * 8 * math.prod(where.period) if bank.kernel_size is None else 0  # a response, on its way
+    for first, last in sink.parts(call.memory, 4 * each + made, 2 * each):
         y = inverse(product(found(first, last), spectrum, fold, half, scratch), where, half)
         y = y.real if real else y
         sink.put(first, last, y[wanted])
 
 
 def laid_out(rows: Tensor, call: Call, where: Grid) -> Tensor:
-    """The signal at the start of its period, the border after it and, from the end backwards, the one before."""
-    if not any(map(any, where.margins)):
-        return rows
-    other = [(0, 0) if mode == "zeros" else m for m, mode in zip(where.margins, call.modes, strict=True)]
-    wide = nd.pad(rows, tuple(other), call.modes, call.value)
-    after = [(0, p - n) for p, n in zip(where.period, wide.shape[1:], strict=True)]
-    wide = nd.pad(wide, tuple(after))
-    shifts = [-before for before, _ in other]
+    """The signal at the start of its period, the border after it and, from the end backwards, the one before.
+
+    Where it goes in blocks the first axis is only extended: a block begins with what comes before its outputs.
+    """
+    mapped = [(0, 0) if mode == "zeros" else m for m, mode in zip(where.margins, call.modes, strict=True)]
+    first, around, blocks = mapped[0], where.margins[0], bool(where.blocks)
+    if blocks and any(first):
+        mapped[0] = first[0], min(first)  # beyond that there is only what fills the last block
+    wide = nd.pad(rows, tuple(mapped), call.modes, call.value)  # zeros come last: they win the corners
+    zeros = [(0, p - n) for p, n in zip(where.period, wide.shape[1:], strict=True)]
+    if blocks:
+        zeros[0] = around if call.modes[0] == "zeros" else (0, around[1] - mapped[0][1])
+    wide = nd.pad(wide, tuple(zeros))
+    shifts = [0 if blocks and axis == 0 else -before for axis, (before, _) in enumerate(mapped)]
     return wide.roll(shifts, list(range(1, wide.ndim))) if any(shifts) else wide
 
 
 def spectra(bank: Any, rows: Tensor, where: Grid) -> Callable[[int, int], list[Tensor]]:
     """Some filters' spectra on the period, by first and last: a line per axis, (filters, rank, n), or one whole."""
     if bank.kernel_size is None:
-        every = bank.response(where.period).to(torch.promote_types(rows.dtype, torch.complex64))
-        return lambda first, last: [every[first:last]]
+        kind = torch.promote_types(rows.dtype, torch.complex64)
+        return lambda first, last: [bank.response(where.period, slice(first, last)).to(kind)]
     terms = bank.terms()
     if terms is not None:  # lines are short: all of them at once
         lines = []

@@ -48,6 +48,13 @@ def energy(terms: Terms) -> Tensor:
     return total.sum((1, 2)).real
 
 
+def without_mean(waves: Terms, envelopes: Terms) -> Terms:
+    """Waves (filters, taps per axis) less so much of their envelopes that every filter sums to exactly 0: two terms."""
+    share = [w.sum(1, keepdim=True) / e.sum(1, keepdim=True) for w, e in zip(waves, envelopes, strict=True)]
+    terms = [torch.stack([w, e * s], 1) for w, e, s in zip(waves, envelopes, share, strict=True)]
+    return scaled(terms, envelopes[0].new_tensor([[1.0, -1.0]]))
+
+
 def scaled(terms: Terms, factor: Tensor) -> Terms:
     """Each filter times a number, (filters,), or each of its terms, (filters, rank)."""
     factor = factor.unsqueeze(-1) if factor.ndim == 1 else factor

@@ -57,6 +57,7 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  scikit-learn's name
         """Count the channels."""
         del y
+        self._pools()
         self.n_channels_ = self._rows(X).shape[1]
         return self
 

@@ -14,14 +14,17 @@ from torch import Tensor, nn
 
 
 def within(value: Tensor, least: Tensor, most: Tensor) -> Tensor:
-    """The value, reflected at its walls; inside them it is itself, to the bit.
+    """The value, reflected at its walls as often as it takes; between them, and on them, it is itself, to the bit.
 
-    >>> within(torch.tensor([0.3, 0.6, -0.1]), torch.tensor(0.0), torch.tensor(0.5))
-    tensor([0.3000, 0.4000, 0.1000])
+    >>> within(torch.tensor([0.3, 0.6, -0.1, 1.2]), torch.tensor(0.0), torch.tensor(0.5))
+    tensor([0.3000, 0.4000, 0.1000, 0.2000])
     """
-    value = torch.where(value > most, 2 * most - value, value)
-    value = torch.where(value < least, 2 * least - value, value)
-    return torch.minimum(torch.maximum(value, least), most)  # after a leap over both
+    span = most - least
+    back = (value - least) % (2 * span)
+    folded = least + torch.where(back > span, 2 * span - back, back)
+    once = torch.where(value > most, 2 * most - value, 2 * least - value)  # where only one wall is anywhere near
+    outside = torch.where(torch.isfinite(span) & (span > 0), folded, once)
+    return torch.where((value < least) | (value > most), outside, value)
 
 
 def numbers(value: Any, name: str) -> Tensor:
@@ -34,6 +37,14 @@ def numbers(value: Any, name: str) -> Tensor:
     if len(bad):
         raise ValueError(f"{name} holds {bad[0].item()}: expected finite numbers")
     return values.clone()
+
+
+def each(value: Any, name: str, filters: int) -> Tensor:
+    """One number for all filters, or one for each: float64 (filters,)."""
+    values = numbers(value, name).flatten()
+    if len(values) not in (1, filters):
+        raise ValueError(f"{name} has {len(values)} entries for {filters} filters")
+    return values.expand(filters).clone()
 
 
 def inside(values: Tensor, least: Tensor, most: Tensor, why: str) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.filters._bank import FilterBank, rates
+from sigconv.filters._bank import EVERY, FilterBank, rates
 
 Order = tuple[int, ...]
 
@@ -35,13 +35,13 @@ class Simoncelli(FilterBank):
         cutoffs = torch.tensor([2.0 ** (1 - level) for level in levels], dtype=torch.float64)
         self.register_buffer("_cutoffs", cutoffs, persistent=False)
 
-    def response(self, size: tuple[int, ...]) -> Tensor:
+    def response(self, size: tuple[int, ...], part: slice = EVERY) -> Tensor:
         """cos(π/2 · log2(2r/c)) where c/4 < r <= c, else 0: (filters, *size), real."""
         # IBSI's grid: -1 at the first sample and 1 at the last, even where the size is even. Bins n and -n then differ
         # by a grain; what a real signal sees is their mean.
         lines = [_middle((torch.arange(n, dtype=torch.float64) - (n - 1) / 2) / max((n - 1) / 2, 0.5)) for n in size]
         r = _length(lines).to(self._cutoffs.device)
-        octaves = torch.log2(2 * r.clamp_min(1e-300) / self._cutoffs.double().reshape(-1, *[1] * self.ndim))
+        octaves = torch.log2(2 * r.clamp_min(1e-300) / self._cutoffs[part].double().reshape(-1, *[1] * self.ndim))
         ring = torch.where((octaves > -1) & (octaves <= 1), torch.cos(math.pi / 2 * octaves), 0.0)
         return (ring + _opposite(ring)) / 2
 
@@ -61,7 +61,7 @@ class Riesz(FilterBank):
         self.orders = list(orders)
         self._weights = [math.sqrt(math.factorial(sum(o)) / math.prod(map(math.factorial, o))) for o in orders]
 
-    def response(self, size: tuple[int, ...]) -> Tensor:
+    def response(self, size: tuple[int, ...], part: slice = EVERY) -> Tensor:
         """(-i)^L · sqrt(L! / Π l!) · Π ν^l / |ν|^L, 0 at frequency 0, times the other bank's: (filters, *size)."""
         lines = [
             torch.fft.fftfreq(n, 1 / f, dtype=torch.float64, device=self.device)
@@ -77,8 +77,11 @@ class Riesz(FilterBank):
         # At an even size's Nyquist the two directions are one bin: odd orders vanish there, as their mean does.
         found = (found + _opposite(found).conj()) / 2
         if self.of is None:
-            return found
-        return (_response(self.of, size).unsqueeze(1) * found).flatten(0, 1)
+            return found[part]
+        first, last, _ = part.indices(len(self))
+        theirs = slice(first // len(found), -(-last // len(found)))  # filters of the other bank that are met
+        whole = (_response(self.of, size, theirs).unsqueeze(1) * found).flatten(0, 1)
+        return whole[first - theirs.start * len(found) :][: last - first]
 
     def columns(self) -> dict[str, list[Any]]:
         """The order of each, beside what the other bank says of it."""
@@ -95,13 +98,13 @@ def _turn(order: Order, unit: list[Tensor], length: Tensor) -> Tensor:
     return (-1j) ** total * torch.where(length > 0, shape, 0.0)
 
 
-def _response(bank: FilterBank, size: tuple[int, ...]) -> Tensor:
+def _response(bank: FilterBank, size: tuple[int, ...], part: slice) -> Tensor:
     """A bank's response on any grid: kernels that are longer go around it."""
     if bank.kernel_size is None or all(n >= k for n, k in zip(size, bank.kernel_size, strict=True)):
-        return bank.response(size)
+        return bank.response(size, part)
     wide = tuple(max(n, k) for n, k in zip(size, bank.kernel_size, strict=True))
     beyond = [(w // 2 - n // 2, w - n - (w // 2 - n // 2)) for n, w in zip(size, wide, strict=True)]
-    kernels = nd.unpad(bank.kernels_for(wide), tuple(beyond), "circular")
+    kernels = nd.unpad(bank.kernels_for(wide)[part], tuple(beyond), "circular")
     axes = tuple(range(1, bank.ndim + 1))
     return torch.fft.fftn(torch.fft.ifftshift(kernels, axes), dim=axes)
 
@@ -141,6 +144,7 @@ def simoncelli(level: Any = 1, ndim: int = 3, *, fs: Any = 1.0) -> FilterBank:
 
     Source: Portilla and Simoncelli 2000; IBSI 2, arXiv:2006.05470.
     """
+    level = level.tolist() if hasattr(level, "tolist") else level
     levels = [level] if not isinstance(level, Sequence) else list(level)
     return Simoncelli([nd.count(one, "level") for one in levels], nd.count(ndim, "ndim"), fs)
 
@@ -175,6 +179,7 @@ def transform(order: Any, ndim: int | None = None, *, of: FilterBank | None = No
 
 def _orders(order: Any, ndim: int | None) -> list[Order]:
     """Orders as tuples, one number per axis each."""
+    order = order.tolist() if hasattr(order, "tolist") else order
     if not isinstance(order, Sequence):
         total = nd.count(order, "order")
         if ndim is None:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.filters import _walls
-from sigconv.filters._bank import FilterBank, odd, rates
+from sigconv.filters._bank import FilterBank, named, odd, rates
 from sigconv.filters._terms import Terms
 from sigconv.filters._walls import numbers
 
 __all__ = ["bank", "default", "mel"]
+
+USUAL = 1  # axes of space where none are said
 
 
 def bank(
@@ -61,7 +63,7 @@ def bank(
     least = rate / torch.tensor(sizes) if least_band is None else numbers(least_band, "least_band").expand(ndim)
     why = "the band's width {value} is too narrow for this size (see least_band)"
     _walls.inside(highs - lows, (1 - 1e-9) * least, rate, why)
-    names = [f"sinc{i}" for i in range(filters)] if names is None else names
+    names = named(names, "sinc", filters)
     walls = (torch.as_tensor(least_low, dtype=torch.float64) / rate, least / rate)
     return Sinc(lows / rate, (highs - lows) / rate, rates(fs, ndim), sizes, walls, learnable, names, unit)
 

@@ -26,10 +26,14 @@ def read(path: Any, *, mmap: bool = False) -> np.ndarray:
             version = np.lib.format.read_magic(file)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(file)
-        except ValueError as error:
+        except Exception as error:  # NumPy reads the header as Python, and fails as Python does
             raise ValueError(f"{name!r} is not a .npy file: {' '.join(str(error).split())[:120]}") from None
         if dtype.hasobject:
             raise ValueError(f"{name!r} holds Python objects, which are not read: save it as numbers")
+        if dtype.kind not in "biufc" or dtype.shape:
+            raise ValueError(f"{name!r} holds {dtype}, and not plain numbers")
+        if not all(type(n) is int and 0 <= n < 2**48 for n in shape):
+            raise ValueError(f"{name!r} is not a .npy file: no array has the shape {shape}")
         start = file.tell()
         wanted = math.prod(shape) * dtype.itemsize
         if wanted > held - start:

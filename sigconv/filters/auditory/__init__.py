@@ -31,3 +31,5 @@ __all__ = [
     "stft",
     "weights",
 ]
+
+USUAL = 1  # axes of space where none are said

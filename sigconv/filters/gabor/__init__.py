@@ -7,10 +7,12 @@ directions(n, ndim)          spread evenly over half a circle, half a sphere, â€
 from_opencv, to_opencv, from_skimage, to_skimage       the parameters of others
 """
 
+from sigconv.filters.gabor._bandwidth import bandwidth_of, sigma_of
 from sigconv.filters.gabor._conventions import from_opencv, from_skimage, to_opencv, to_skimage
 from sigconv.filters.gabor._directions import directions, frame
 from sigconv.filters.gabor._logarithmic import log_gabor
-from sigconv.filters.gabor._wave import bandwidth_of, bank, default, pyramid, sigma_of
+from sigconv.filters.gabor._pyramid import default, pyramid
+from sigconv.filters.gabor._wave import bank
 
 __all__ = [
     "bandwidth_of",

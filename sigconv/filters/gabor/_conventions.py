@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from sigconv.filters._bank import FilterBank
-from sigconv.filters.gabor._wave import Gabor, bank, sigma_of
+from sigconv.filters.gabor._bandwidth import sigma_of
+from sigconv.filters.gabor._wave import Gabor, bank
 
 
 def from_opencv(

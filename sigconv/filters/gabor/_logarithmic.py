@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigconv.filters._bank import FilterBank, rates
-from sigconv.filters._walls import numbers
+from sigconv.filters._bank import EVERY, FilterBank, named, rates
+from sigconv.filters._walls import each, numbers
 
 WIDEST = 8.0  # octaves: a learned filter grows no wider
 
@@ -49,8 +49,11 @@ def log_gabor(
         )
     if (waves.abs().amax(1) == 0).any():
         raise ValueError("frequency 0 has no logarithm: log-Gabor filters need one above 0")
-    names = [f"loggabor{n}" for n in range(len(waves))] if names is None else list(names)
-    return LogGabor(waves, bandwidth, spread, rates(fs, waves.shape[1]), learnable, names, unit)
+    fs = rates(fs, waves.shape[1])
+    edge = waves[(waves.abs() == torch.tensor(fs, dtype=torch.float64) / 2)]
+    if len(edge):
+        raise ValueError(f"frequency {edge[0]:g} is half the sampling rate (fs={fs}): a wave has no sense there")
+    return LogGabor(waves, bandwidth, spread, fs, learnable, named(names, "loggabor", len(waves)), unit)
 
 
 class LogGabor(FilterBank):
@@ -71,14 +74,14 @@ class LogGabor(FilterBank):
         nyquist = torch.tensor(fs, dtype=torch.float64) / 2
         why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
         self.hold("frequency", frequency, -nyquist, nyquist, learnable, why, unit=2 * nyquist)
-        octaves = numbers(bandwidth, "bandwidth").expand(filters)
+        octaves = each(bandwidth, "bandwidth", filters)
         self.hold("bandwidth", octaves, 0.05, WIDEST, learnable, "bandwidth {value} octaves")
-        angles = numbers(spread, "spread").expand(filters)
+        angles = each(spread, "spread", filters)
         self.hold("spread", angles, 0.01, math.pi, learnable, "spread {value} radians")
 
-    def response(self, size: tuple[int, ...]) -> Tensor:
+    def response(self, size: tuple[int, ...], part: slice = EVERY) -> Tensor:
         """Real and never negative: (filters, *size)."""
-        centre = self.value("frequency")
+        centre, octaves, spread = (self.value(name)[part] for name in ("frequency", "bandwidth", "spread"))
         lines = [
             torch.fft.fftfreq(n, 1 / rate, dtype=centre.dtype, device=centre.device)
             for n, rate in zip(size, self.fs, strict=True)
@@ -89,13 +92,13 @@ class LogGabor(FilterBank):
         safe = torch.where(still, 1.0, length)
         column = lambda values: values.reshape(-1, *[1] * self.ndim)
         f0 = torch.linalg.vector_norm(centre, dim=1)
-        width = self.value("bandwidth") / (2 * math.sqrt(2 / math.log(2)))  # |ln κ|
+        width = octaves / (2 * math.sqrt(2 / math.log(2)))  # |ln κ|
         radial = torch.exp(-0.5 * (torch.log(safe / column(f0)) / column(width)).square())
         cosine = torch.einsum("...i,fi->f...", f, centre / f0[:, None]) / safe
         if self.ndim == 1:
             around = (cosine > 0).to(radial)
         else:
-            around = torch.exp(-0.5 * _squared_angle(cosine) / column(self.value("spread")).square())
+            around = torch.exp(-0.5 * _squared_angle(cosine) / column(spread).square())
         return torch.where(still, 0.0, radial * around)
 
     def columns(self) -> dict[str, list[Any]]:
@@ -110,8 +113,8 @@ class LogGabor(FilterBank):
 
 
 def _squared_angle(cosine: Tensor) -> Tensor:
-    """acos², by its series where acos itself has an infinite slope and the square has none."""
+    """acos², by its series where acos itself has an infinite slope and the square has none; level at its kink behind."""
     t = 1 - cosine
     near = t < 1e-3
     series = t * (2 + t * (1 / 3 + t * (4 / 45 + t / 35)))
-    return torch.where(near, series, torch.acos(torch.where(near, 0.0, cosine).clamp_min(-1 + 1e-15)).square())
+    return torch.where(near, series, torch.acos(torch.where(near, 0.0, cosine).clamp_min(-1 + 1e-6)).square())

@@ -1,4 +1,4 @@
-"""Gabor filters in space: bank and pyramid, and how bandwidth and sigma belong together."""
+"""Gabor filters in space."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sigconv import nd
 from sigconv.filters import _terms
-from sigconv.filters._bank import RESOLVABLE, FilterBank, odd, rates, reach
+from sigconv.filters._bank import RESOLVABLE, FilterBank, named, odd, rates, reach
 from sigconv.filters._terms import Terms
-from sigconv.filters._walls import numbers
-from sigconv.filters.gabor._directions import directions as spread
+from sigconv.filters._walls import each, numbers
+from sigconv.filters.gabor._bandwidth import bandwidth_of
 from sigconv.filters.gabor._directions import frame
 
 NORMALIZE = ("peak", "l2", "area", "none")
@@ -68,13 +67,13 @@ def bank(
         )
     filters, ndim = waves.shape
     widths = _widths(sigma, filters, ndim)
-    phases = numbers(phase, "phase").expand(filters).clone()
+    phases = each(phase, "phase", filters)
     nd.one_of(normalize, NORMALIZE, "normalize")
     if dc_free and (waves.abs().amax(1) == 0).any():
         raise ValueError("dc_free takes the whole filter away where its frequency is 0: give it one above 0")
-    if not truncate > 0:
-        raise ValueError(f"truncate {truncate} must be above 0 sigmas")
-    names = [f"gabor{n}" for n in range(filters)] if names is None else list(names)
+    if not 0 < truncate < math.inf:
+        raise ValueError(f"truncate {truncate} must be a finite number of sigmas above 0")
+    names = named(names, "gabor", filters)
     return Gabor(waves, widths, phases, rates(fs, ndim), size, dc_free, normalize, learnable, truncate, names, unit)
 
 
@@ -116,6 +115,7 @@ class Gabor(FilterBank):
         nyquist = torch.tensor(fs, dtype=torch.float64) / 2
         why = f"frequency {{value}} is above half the sampling rate (fs={fs[0] if len(set(fs)) == 1 else fs})"
         self.hold("frequency", frequency, -nyquist, nyquist, learnable, why, unit=2 * nyquist)
+        self._check(frequency, sigma, fs, kernel_size, dc_free, truncate if size is None else math.inf)
         half = max((k // 2) / rate for k, rate in zip(kernel_size, fs, strict=True))
         widest = torch.maximum(1.25 * sigma, torch.tensor(max(half / 2, 1 / coarsest), dtype=torch.float64))
         least = RESOLVABLE / (coarsest if sigma.shape[1] == 1 else finest)
@@ -124,6 +124,29 @@ class Gabor(FilterBank):
         self.hold("phase", phase, -math.inf, math.inf, learnable, "phase {value}")
         self.dc_free, self.normalize = bool(dc_free), normalize
         self._cuts = None if size is not None else truncate * sigma.amax(1)  # units: where each window ends
+
+    @staticmethod
+    def _check(
+        frequency: Tensor, sigma: Tensor, fs: Any, size: tuple[int, ...], dc_free: bool, truncate: float
+    ) -> None:
+        """Refuse envelopes narrower than the grid along any of its axes, and windows of one tap without its mean."""
+        rate = torch.tensor(fs, dtype=torch.float64)
+        wide = sigma.expand(-1, len(fs))
+        if sigma.shape[1] > 1:  # as wide along the grid's axes as the ellipsoid reaches
+            length = torch.linalg.vector_norm(frequency, dim=1, keepdim=True)
+            u = torch.where(length > 0, frequency / length.clamp_min(1e-300), torch.eye(len(fs), dtype=rate.dtype)[0])
+            wide = (frame(u) * sigma.unsqueeze(1)).square().sum(-1).sqrt()
+        narrow = (wide * rate < RESOLVABLE).nonzero()
+        if len(narrow) and (sigma > 0).all():
+            f, axis = narrow[0].tolist()
+            raise ValueError(
+                f"sigma {sigma[f, 0]:.6g} is too small for the grid, which holds {RESOLVABLE} samples: it is "
+                f"{wide[f, axis] * rate[axis]:.3g} along axis {axis} (fs={rate[axis]:g}): expected at least "
+                f"{RESOLVABLE / rate[axis]:.6g}"
+            )
+        least = (truncate * wide.amin(0) * rate + 0.5).floor().clamp_max(1e9)
+        if dc_free and torch.minimum(least, torch.tensor([k // 2 for k in size])).max() < 1:
+            raise ValueError(f"dc_free leaves nothing of a window of one tap (size {size}): give it more")
 
     def terms(self) -> Terms | None:
         """A round envelope is a product of one per axis, and so is a wave."""
@@ -137,12 +160,7 @@ class Gabor(FilterBank):
             angle = 2 * math.pi * frequency[:, axis, None] * x
             envelopes.append(envelope)
             waves.append(torch.polar(envelope, angle))
-        if not self.dc_free:
-            terms = [w.unsqueeze(1) for w in waves]
-        else:
-            share = [w.sum(1, keepdim=True) / e.sum(1, keepdim=True) for w, e in zip(waves, envelopes, strict=True)]
-            terms = [torch.stack([w, e * s], 1) for w, e, s in zip(waves, envelopes, share, strict=True)]
-            terms = _terms.scaled(terms, frequency.new_tensor([[1.0, -1.0]]))
+        terms = _terms.without_mean(waves, envelopes) if self.dc_free else [w.unsqueeze(1) for w in waves]
         return self._finished(terms, frequency)
 
     def _finished(self, terms: Terms, frequency: Tensor) -> Terms:
@@ -219,69 +237,3 @@ class Gabor(FilterBank):
             found["sigma_across"] = [tuple(s) for s in sigma[:, 1:].tolist()]
         found["bandwidth"] = [bandwidth_of(s, f) for s, f in zip(found["sigma"], found["frequency"], strict=True)]
         return found | {"phase": self.value("phase").detach().tolist()}
-
-
-def sigma_of(bandwidth: float, frequency: Any = 1.0) -> Any:
-    """The sigma along the wave whose response falls to half its peak within so many octaves.
-
-    frequency in cycles per unit, sigma in units; numbers or arrays.
-
-    >>> round(sigma_of(1.0), 4)
-    0.5622
-
-    Source: C.1: sigma·f = (1/π)·sqrt(ln 2 / 2)·(2^b + 1)/(2^b - 1).
-    """
-    if not bandwidth > 0:
-        raise ValueError(f"bandwidth {bandwidth} must be above 0 octaves")
-    ratio = (2.0**bandwidth + 1) / (2.0**bandwidth - 1)
-    return math.sqrt(math.log(2) / 2) / math.pi * ratio / frequency
-
-
-def bandwidth_of(sigma: float, frequency: float = 1.0) -> float:
-    """Octaves between the frequencies where the response is half its peak: the inverse of sigma_of.
-
-    Infinite where the response does not fall to half above frequency 0 (π·sigma·f <= 0.5887).
-
-    >>> round(bandwidth_of(0.5622), 3)
-    1.0
-    """
-    centre, half = math.pi * sigma * frequency, math.sqrt(math.log(2) / 2)
-    return math.log2((centre + half) / (centre - half)) if centre > half else math.inf
-
-
-def pyramid(
-    ndim: int,
-    *,
-    wavelengths: Sequence[float],
-    directions: Any,
-    bandwidth: float = 1.0,
-    fs: Any = 1.0,
-    **options: Any,
-) -> FilterBank:
-    """One shape of filter at several wavelengths and in many directions: wavelengths x directions filters.
-
-    wavelengths in units; directions a number (see directions) or unit vectors (n, ndim); bandwidth in octaves, which
-    sets sigma; other options are bank's. Names say both: "4_d2" is wavelength 4 in direction 2.
-
-    >>> pyramid(3, wavelengths=(4, 8), directions=6).names[:2]
-    ['4_d0', '4_d1']
-    """
-    if "sigma" in options or "frequency" in options:
-        raise TypeError("pyramid makes frequency and sigma from wavelengths and bandwidth: use bank to give them")
-    lengths = numbers(wavelengths, "wavelengths").flatten()
-    if len(lengths) == 0 or (lengths <= 0).any():
-        raise ValueError(f"wavelengths {wavelengths} must be above 0 units, at least one")
-    vectors = spread(directions, ndim) if np.ndim(directions) == 0 else numbers(directions, "directions")
-    if vectors.ndim != 2 or vectors.shape[1] != ndim:
-        raise ValueError(f"directions have shape {tuple(vectors.shape)}: expected (n, {ndim}) vectors, or a number")
-    vectors = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    waves = (vectors / lengths[:, None, None]).flatten(0, 1)
-    sigma = sigma_of(bandwidth, 1 / lengths).repeat_interleave(len(vectors))
-    names = [f"{length:g}_d{d}" for length in lengths.tolist() for d in range(len(vectors))]
-    return bank(waves, sigma, fs=fs, **{"names": names} | options)
-
-
-def default(ndim: int, fs: Any = 1.0) -> FilterBank:
-    """Wavelengths of 4 and 8 samples of the coarsest axis; 1, 4 or 6 directions in 1, 2 or 3 dimensions."""
-    step = 1 / min(rates(fs, ndim))
-    return pyramid(ndim, wavelengths=(4 * step, 8 * step), directions={1: 1, 2: 4}.get(ndim, 2 * ndim), fs=fs)

@@ -99,7 +99,7 @@ def ipackets(leaves: Mapping[str, Any], axes: Any = None, size: Any = None) -> A
         raise TypeError(f"leaves are a {type(leaves).__name__}: expected a dict as packets returns it, not empty")
     first = next(iter(leaves.values()))
     ndim = len(common.axes_of(axes, getattr(first, "ndim", 0)))
-    for path in leaves:
+    for path in leaves if set(leaves) != {""} else ():  # level 0 has one leaf, and no letters
         common.letters(path, ndim)
     lengths = {len(path) for path in leaves}
     if len(lengths) > 1:
