@@ -35,8 +35,11 @@ def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         raise ValueError("method 'separable' takes no constant border other than 0: use 'spectral'")
     terms = [taps.to(like(rows, taps)) for taps in terms]
     signal = rows.numel() * rows.element_size() * (2 if terms[0].is_complex() and not rows.is_complex() else 1)
-    entries = [len(bank) * terms[0].shape[1] * n * p for n, p in zip(rows.shape[1:], call.positions, strict=True)]
-    matrices = sum(min(count, MATRICES) for count in entries) * 2 * terms[0].element_size()
+    lone = [n * p for n, p in zip(rows.shape[1:], call.positions, strict=True)]
+    every = [len(bank) * terms[0].shape[1] * count for count in lone]
+    matrices = (
+        sum(m if m <= MATRICES else one for m, one in zip(every, lone, strict=True)) * 2 * terms[0].element_size()
+    )
     sink.require(call.memory, signal * (len(terms) + 3) + matrices)  # one signal per axis, at most two joined
     rank = terms[0].shape[1]
     lines = [taps.flatten(0, 1) for taps in terms]  # filters·rank, taps

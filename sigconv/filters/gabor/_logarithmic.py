@@ -113,7 +113,7 @@ class LogGabor(FilterBank):
 
 
 def _squared_angle(cosine: Tensor) -> Tensor:
-    """acos², by its series where acos itself has an infinite slope and the square has none; level at its kink behind."""
+    """acos², by its series where acos itself has an infinite slope and it has none; level at its kink behind."""
     t = 1 - cosine
     near = t < 1e-3
     series = t * (2 + t * (1 / 3 + t * (4 / 45 + t / 35)))
