@@ -55,6 +55,11 @@ def texture_features(
     """
     if source not in data.SOURCES:
         raise console.UsageError(f"--source {source!r} is not one of {', '.join(data.SOURCES)}")
+    for name, number, least in (("size", size, 2), ("directions", directions, 1), ("batch-size", batch_size, 1)):
+        if number < least:
+            raise console.UsageError(f"--{name} {number} must be at least {least}")
+    if not wavelengths or min(wavelengths) < 2:
+        raise console.UsageError(f"--wavelengths {wavelengths} must be at least 2 voxels each, such as [4,8]")
     parts = data.load(data_root, source=source, size=size, seed=job.seed)
     bank = gabor.pyramid(3, wavelengths=wavelengths, directions=directions, dc_free=True, truncate=2.5)
     bank = bank.to("cuda" if job.device == "cuda" else "cpu")

@@ -15,7 +15,7 @@ from strategies import examples
 
 import sigconv as sc
 from sigconv import filters, nd
-from sigconv.filters import FilterBank, gabor
+from sigconv.filters import FilterBank, auditory, gabor, haar
 
 FAMILIES = filters.families()
 DTYPE = torch.float64
@@ -283,6 +283,27 @@ def test_fb6_parameters_are_transformed_as_tensors_are(method):
     torch.testing.assert_close(torch.vmap(run)(both), torch.stack(each))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gabor.bank([[0.1, 0.2]], 2.0, dc_free=True, learnable=True),
+        lambda: gabor.log_gabor([[0.1, 0.2]], learnable=True),
+        lambda: auditory.spectro_temporal([4.0], [0.5], fs=(8, 100), learnable=True),
+        lambda: auditory.gammatone(4, 80, 3000, 8000, learnable=True),
+    ],
+)
+@pytest.mark.parametrize("value", [0.0, 1e6, -1e6, 7.3])
+def test_fb6_no_step_however_far_makes_a_bank_nan(make, value):
+    bank = make()
+    with torch.no_grad():
+        for p in bank.parameters():
+            p.fill_(value)
+    y = bank(torch.randn(1, 1, *[24] * bank.ndim), output="energy")
+    assert torch.isfinite(y).all()
+    y.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in bank.parameters() if p.grad is not None)
+
+
 def test_an_exported_bank_takes_any_batch():
     bank = gabor.default(1)
     batch = torch.export.Dim("batch", min=2, max=64)
@@ -462,7 +483,19 @@ MISTAKES = [
         "bank option 'wave=3': gabor.log_gabor takes freq",
     ),
     (lambda: filters.build("gabor.circle", 2), ValueError, "gabor makes banks by"),
-    (lambda: filters.build("gabor.directions:n=3", 2), ValueError, "answers with a Tensor, not with a bank"),
+    (lambda: filters.build("gabor.directions:n=3", 2), ValueError, "gabor makes banks by .'bank'"),
+    (lambda: BANK(3), TypeError, "bank takes a tensor or a NumPy array, not int"),
+    (lambda: BANK(torch.zeros(1, 1, 8, 8).to_sparse()), TypeError, "x lies in memory as torch.sparse_coo"),
+    (
+        lambda: BANK(torch.zeros(1, 1, 8, 8).to(torch.float8_e4m3fn)),
+        TypeError,
+        "x is torch.float8_e4m3fn, which a bank",
+    ),
+    (lambda: BANK.as_conv(dtype=torch.int32), TypeError, "dtype torch.int32 is not a floating one"),
+    (lambda: BANK.kernels_for((10**6, 10**6)), ValueError, "more than memory holds: take a smaller size"),
+    (lambda: haar.bank(40, 1), ValueError, "ndim=40 with levels=1 has more"),
+    (lambda: haar.bank(2, 40), ValueError, "ndim=2 with levels=40 has more"),
+    (lambda: BANK.transformer(batch_size=-1).fit(np.zeros((2, 8, 8))), ValueError, "batch_size -1 must be at least 1"),
 ]
 
 

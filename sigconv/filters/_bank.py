@@ -129,6 +129,8 @@ class FilterBank(_walls.Held):
         Those of banks made in frequency reach around the grid; others stand in zeros. ValueError where they do not fit.
         """
         size = nd.ntuple(size, self.ndim, "size")
+        if math.prod(size) * len(self) >= MOST:
+            raise ValueError(f"kernels of {size} samples are more than memory holds: take a smaller size")
         if self.kernel_size is None:
             whole = torch.fft.ifftn(self.response(size), dim=tuple(range(1, self.ndim + 1)))
             whole = whole if self.complex else whole.real
@@ -165,9 +167,12 @@ class FilterBank(_walls.Held):
         for integers, ValueError for another number of axes than the bank's.
         """
         options = {"output": output, "stride": stride, "padding_mode": padding_mode, "value": value}
-        run = nd.numpy_too(lambda x: _respond.respond(self, x, **options, method=method, memory=memory))
-        run_any: Callable[[Any], Any] = run
-        return run_any(x)
+
+        def bank(x: Any) -> Any:
+            return _respond.respond(self, x, **options, method=method, memory=memory)
+
+        run: Callable[[Any], Any] = nd.numpy_too(bank)
+        return run(x)
 
     def freeze(self) -> Self:
         """The same bank, its parameters no longer trained."""
@@ -182,6 +187,8 @@ class FilterBank(_walls.Held):
         """
         kernels = self.kernels if size is None else self.kernels_for(size)
         plain = dtype or torch.get_default_dtype()
+        if not plain.is_floating_point:
+            raise TypeError(f"dtype {plain} is not a floating one: complex kernels make a layer complex by themselves")
         kind = plain if not kernels.is_complex() else torch.complex(*torch.zeros(2, dtype=plain)).dtype
         given: Any = {"padding": "same", "bias": False, "groups": in_channels} | options
         given = {"device": kernels.device, "dtype": kind} | given

@@ -72,7 +72,9 @@ class ProductGabor(FilterBank):
             waves.append(torch.polar(envelopes[-1], 2 * math.pi * frequency[:, axis, None] * x))
         terms = _terms.without_mean(waves, envelopes) if self.dc_free else [w.unsqueeze(1) for w in waves]
         gain = _terms.gain(terms, frequency)
-        return _terms.scaled(terms, (1 / gain.abs()).to(gain))
+        return _terms.scaled(
+            terms, (1 / gain.abs().clamp_min(1e-12)).to(gain)
+        )  # learned to be nothing, it must come back
 
     def waves(self) -> Tensor:
         """The wave vectors as they are now, (filters, ndim) in cycles per unit of each axis."""

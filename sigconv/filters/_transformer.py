@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from sigconv import nd
+
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_is_fitted
@@ -58,6 +60,7 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
         """Count the channels."""
         del y
         self._pools()
+        nd.count(self.batch_size, "batch_size")
         self.n_channels_ = self._rows(X).shape[1]
         return self
 
@@ -84,7 +87,7 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
         return np.array([f"{p}_{c}{n}" for p in self._pools() for c in channels for n in self.bank.names], dtype=object)
 
     def _pools(self) -> list[str]:
-        pools = [self.pool] if isinstance(self.pool, str) else list(self.pool)
+        pools = [self.pool] if isinstance(self.pool, str) else list(dict.fromkeys(self.pool))
         unknown = [pool for pool in pools if pool not in POOLS]
         if unknown or not pools:
             raise ValueError(f"pool {unknown[0] if unknown else pools!r} is not one of {sorted(POOLS)}")
@@ -100,4 +103,5 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
                 f"X has shape {tuple(rows.shape)}: expected (n, *space) or (n, channels, *space) with "
                 f"{self.bank.ndim} axes of space"
             )
-        return rows.to(self.bank.device, rows.dtype if rows.is_floating_point() else torch.float32)
+        plain = rows.is_floating_point() or rows.is_complex()
+        return rows.to(self.bank.device, rows.dtype if plain else torch.float32)

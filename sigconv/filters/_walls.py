@@ -31,7 +31,7 @@ def numbers(value: Any, name: str) -> Tensor:
     """float64 of what a user gives for a parameter, finite."""
     try:
         values = torch.as_tensor(np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, NotImplementedError):
         raise TypeError(f"{name} {value!r} is not a number, nor an array of numbers") from None
     bad = values[~torch.isfinite(values)]
     if len(bad):

@@ -97,6 +97,8 @@ def _words(subbands: str | Sequence[str], ndim: int | None) -> list[str]:
     if isinstance(subbands, str) and subbands == "all":
         if ndim is None:
             raise ValueError("subbands 'all' are 2 ** ndim: give ndim=")
+        if ndim > 16:
+            raise ValueError(f"subbands 'all' of ndim={ndim} axes are {2**ndim}: name those wanted")
         return ["".join(word) for word in itertools.product("LH", repeat=nd.count(ndim, "ndim"))]
     words = [subbands] if isinstance(subbands, str) else list(subbands)
     for word in words:

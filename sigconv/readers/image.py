@@ -31,5 +31,6 @@ def read(path: Any) -> np.ndarray:
             deep = picture.mode.startswith("I")
             grey = np.asarray(picture if deep else picture.convert("L"), np.float32)
     except Exception as error:  # decoders raise what they like
-        raise ValueError(f"{name!r} is no picture that can be read: {' '.join(str(error).split())[:120]}") from None
+        why = "" if "BytesIO" in str(error) else f": {' '.join(str(error).split())[:120]}"
+        raise ValueError(f"{name!r} is no picture that can be read{why}") from None
     return grey / (65535 if deep else 255)

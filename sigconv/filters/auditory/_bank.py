@@ -86,7 +86,8 @@ class Gammatone(FilterBank):
         self.order = order
         least = 1 / kernel_size[0]  # cycles per sample: what the window can hold
         why = "frequency {value} cycles/sample is above half the sampling rate"
-        self.hold("frequency", torch.from_numpy(centre / fs), 0.0, 0.5, learnable, why)
+        slowest = min(least, float(centre.min()) / fs)  # at 0 a cosine has no slope to learn by
+        self.hold("frequency", torch.from_numpy(centre / fs), slowest, 0.5, learnable, why)
         widths = torch.from_numpy(width / fs).clamp_min(least)
         self.hold("width", widths, least, 0.5, learnable, "width {value} cycles/sample")
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from sigconv.filters._bank import EVERY, FilterBank, named, rates
 from sigconv.filters._walls import each, numbers
 
+SLOWEST = 1e-6  # cycles per sample: what a frequency of 0 counts as
 WIDEST = 8.0  # octaves: a learned filter grows no wider
 
 
@@ -91,7 +92,7 @@ class LogGabor(FilterBank):
         still = length == 0
         safe = torch.where(still, 1.0, length)
         column = lambda values: values.reshape(-1, *[1] * self.ndim)
-        f0 = torch.linalg.vector_norm(centre, dim=1)
+        f0 = (centre.square().sum(1) + (SLOWEST * min(self.fs)) ** 2).sqrt()  # learned down to 0, it must come back
         width = octaves / (2 * math.sqrt(2 / math.log(2)))  # |ln κ|
         radial = torch.exp(-0.5 * (torch.log(safe / column(f0)) / column(width)).square())
         cosine = torch.einsum("...i,fi->f...", f, centre / f0[:, None]) / safe

@@ -17,6 +17,7 @@ from sigconv.filters._walls import each, numbers
 from sigconv.filters.gabor._bandwidth import bandwidth_of
 from sigconv.filters.gabor._directions import frame
 
+LEAST = 1e-12  # gain: of a filter that learned to be nothing
 NORMALIZE = ("peak", "l2", "area", "none")
 
 
@@ -168,7 +169,7 @@ class Gabor(FilterBank):
         phase = self.value("phase")
         scale = torch.ones_like(phase)
         if self.normalize == "peak":
-            scale = 1 / _terms.gain(terms, frequency / frequency.new_tensor(self.fs)).abs()
+            scale = 1 / _terms.gain(terms, frequency / frequency.new_tensor(self.fs)).abs().clamp_min(LEAST)
         elif self.normalize == "l2":
             scale = _terms.energy(terms).rsqrt()
         elif self.normalize == "area":
@@ -204,7 +205,7 @@ class Gabor(FilterBank):
             wave = wave - envelope * (wave.sum(axes, keepdim=True) / envelope.sum(axes, keepdim=True))
         scale = torch.ones_like(phase)
         if self.normalize == "peak":
-            scale = 1 / (wave * torch.polar(torch.ones_like(angle), -angle)).sum(axes).abs()
+            scale = 1 / (wave * torch.polar(torch.ones_like(angle), -angle)).sum(axes).abs().clamp_min(LEAST)
         elif self.normalize == "l2":
             scale = wave.abs().square().sum(axes).rsqrt()
         elif self.normalize == "area":

@@ -12,6 +12,8 @@ from sigconv.filters._bank import FilterBank
 from sigconv.filters.haar import _common as common
 from sigconv.filters.masks import Mask
 
+MOST = 24  # axes and levels together: 2^ndim filters of 2^levels taps
+
 
 class Haar(Mask):
     """What bank makes."""
@@ -33,6 +35,8 @@ def bank(ndim: int, levels: int = 3, *, fs: Any = 1.0) -> FilterBank:
     Holschneider et al. 1989. Requirements FB4, FB5 of the lectures.
     """
     ndim, levels = nd.count(ndim, "ndim"), nd.count(levels, "levels")
+    if ndim + levels > MOST:
+        raise ValueError(f"ndim={ndim} with levels={levels} has more filters and taps than memory holds")
     whole, *details = common.words(ndim)
     chosen = [(whole, levels), *((word, level) for level in range(levels, 0, -1) for word in details)]
     lines = [torch.stack([_line(word[axis], level, levels) for word, level in chosen]) for axis in range(ndim)]
