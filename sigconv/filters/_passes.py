@@ -34,30 +34,32 @@ def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     if "constant" in call.modes and call.value:
         raise ValueError("method 'separable' takes no constant border other than 0: use 'spectral'")
     terms = [taps.to(like(rows, taps)) for taps in terms]
-    signal = rows.numel() * rows.element_size() * (2 if terms[0].is_complex() and not rows.is_complex() else 1)
-    lone = [n * p for n, p in zip(rows.shape[1:], call.positions, strict=True)]
-    every = [len(bank) * terms[0].shape[1] * count for count in lone]
-    matrices = (
-        sum(m if m <= MATRICES else one for m, one in zip(every, lone, strict=True)) * 2 * terms[0].element_size()
-    )
-    sink.require(call.memory, signal * (len(terms) + 3) + matrices)  # one signal per axis, at most two joined
+    sink.require(call.memory, _held(rows, terms, call))
     rank = terms[0].shape[1]
     lines = [taps.flatten(0, 1) for taps in terms]  # filters·rank, taps
     keys = _keys(lines)
-    order = sorted(range(lines[0].shape[0]), key=lambda item: keys[item]) if keys else list(range(lines[0].shape[0]))
-    waiting: dict[int, tuple[Tensor, int]] = {}
+    # Terms of a filter wait for each other: where memory counts, a filter comes after the other, sharing less.
+    first = (lambda item: item // rank) if call.memory is not None and rank > 1 else (lambda item: 0)
+    order = sorted(range(len(lines[0])), key=lambda item: (first(item), keys[item])) if keys else range(len(lines[0]))
     passes = _passes(lines, tuple(rows.shape[1:]), call, Scratch(rows, sink.grows))
-    for item, y in _walk(rows, passes, keys, order):
+    waiting: dict[int, tuple[Tensor, int]] = {}
+    for item, y in _walk(rows, passes, keys, list(order)):
         owner = item // rank
-        if rank == 1:
-            sink.put(owner, owner + 1, y.unsqueeze(1))
-            continue
         total, count = waiting.pop(owner, (None, 0))
         total = y if total is None else total + y
         if count + 1 == rank:
             sink.put(owner, owner + 1, total.unsqueeze(1))
-        else:
+        else:  # the next pass writes where this one did
             waiting[owner] = (total.clone() if count == 0 and not sink.grows else total, count + 1)
+
+
+def _held(rows: Tensor, terms: list[Tensor], call: Call) -> float:
+    """Bytes at a time: one signal per axis and two that are joined, and the matrices."""
+    signal = rows.numel() * rows.element_size() * (2 if terms[0].is_complex() and not rows.is_complex() else 1)
+    lone = [n * p for n, p in zip(rows.shape[1:], call.positions, strict=True)]
+    every = [terms[0].shape[:2].numel() * count for count in lone]
+    entries = sum(all_of if all_of <= MATRICES else one for all_of, one in zip(every, lone, strict=True))
+    return signal * (len(terms) + 3) + 2 * entries * terms[0].element_size()
 
 
 def _keys(lines: list[Tensor]) -> list[tuple[int, ...]]:
