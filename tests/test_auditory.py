@@ -405,6 +405,7 @@ def test_default(ndim):
         (lambda: auditory.pcen(torch.ones(3, 9), alpha=1.5), "alpha 1.5 is out of range: expected at most 1"),
         (lambda: auditory.pcen(torch.ones(3, 9), s=torch.ones(4)), r"s has shape \(4,\)"),
         (lambda: auditory.pcen(torch.ones(3, 0)), "at least one frame"),
+        (lambda: auditory.pcen(torch.tensor([[-1.0, 2.0]])), "x holds -1: pcen takes energies or magnitudes"),
         (lambda: auditory.PCEN(3, r=[2, 2]), "r has 2 entries for 3 channels"),
         (lambda: auditory.smoothing(0, 100), "time_constant=0"),
         (lambda: auditory.spectro_temporal([60], [0.1], fs=(1, 100)), "frequency 60 is above half .* at most 50"),

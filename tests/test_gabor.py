@@ -348,6 +348,8 @@ MISTAKES = [
         lambda: gabor.bank([[0.0, 3.0]], [[0.06, 0.07]], fs=(1, 10)),
         "sigma 0.06 is too small for the grid.* along axis 0",
     ),
+    (lambda: gabor.bank([0.1], 2, dc_free="no"), "dc_free 'no' is neither True nor False"),
+    (lambda: gabor.bank([0.1], 2, learnable="no"), "learnable 'no' is neither True nor False"),
     (lambda: gabor.bank([0.1], 2, size=1, dc_free=True), "dc_free leaves nothing of a window of one tap"),
     (lambda: gabor.bank([0.1, 0.2], 2, phase=[1, 2, 3]), "phase has 3 entries for 2 filters"),
     (lambda: gabor.bank([0.1, 0.2], 2, names=["a"]), "names .* are 1 different ones for 2 filters"),

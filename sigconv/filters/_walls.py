@@ -70,6 +70,8 @@ class Held(nn.Module):
 
         why is the error's first half, with {value} in it.
         """
+        if not isinstance(learnable, bool | np.bool_):
+            raise TypeError(f"learnable {learnable!r} is neither True nor False")
         unit = torch.as_tensor(unit, dtype=torch.float64)
         low, high = (torch.as_tensor(wall, dtype=torch.float64).expand_as(values).clone() for wall in (least, most))
         inside(values, low, high, why)

@@ -11,6 +11,7 @@ from torch import Tensor
 from sigconv import nd
 from sigconv.filters import _walls
 from sigconv.filters.auditory._recursion import recursion
+from sigconv.kernels._state import readable
 
 WALLS = {"alpha": (0.0, 1.0), "delta": (1e-6, math.inf), "r": (1.0, math.inf), "s": (0.0, 1.0)}
 
@@ -31,6 +32,10 @@ def smoothing(time_constant: float, fs: float) -> float:
 def _pcen(x: Tensor, alpha: Any, delta: Any, r: Any, s: Any, eps: float, state: Any) -> tuple[Tensor, Tensor]:
     work = torch.promote_types(x.dtype, torch.float32)
     seen = x.to(work)
+    if readable(seen) and bool((seen < 0).any()):
+        raise ValueError(
+            f"x holds {seen[seen < 0][0].item():.4g}: pcen takes energies or magnitudes, at least 0, not logarithms"
+        )
     alpha, delta, r, s = (torch.as_tensor(p, dtype=work, device=x.device) for p in (alpha, delta, r, s))
     for name, p in zip(WALLS, (alpha, delta, r, s), strict=True):
         if p.ndim > 1 or p.numel() not in (1, *x.shape[-2:-1]):
@@ -79,7 +84,7 @@ def pcen(
     state is M before the first frame, (…, channels) or a number (librosa.pcen starts from 1); return_state gives M at
     the last frame beside the answer, to go on from in the next chunk. Tensor or NumPy array; the answer has its kind,
     dtype and device. After a NaN or an infinity M is so too, as the recursion has it; what came before is untouched.
-    Raises ValueError for parameters outside their ranges and for a spectrogram without frames.
+    Raises ValueError for parameters outside their ranges, for negative values and for a spectrogram without frames.
 
     >>> pcen(torch.ones(2, 40, 100)).shape
     torch.Size([2, 40, 100])

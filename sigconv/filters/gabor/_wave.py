@@ -72,6 +72,8 @@ def bank(
     nd.one_of(normalize, NORMALIZE, "normalize")
     if dc_free and (waves.abs().amax(1) == 0).any():
         raise ValueError("dc_free takes the whole filter away where its frequency is 0: give it one above 0")
+    if not isinstance(dc_free, bool):
+        raise TypeError(f"dc_free {dc_free!r} is neither True nor False")
     if not 0 < truncate < math.inf:
         raise ValueError(f"truncate {truncate} must be a finite number of sigmas above 0")
     names = named(names, "gabor", filters)
