@@ -6,7 +6,9 @@ tissue     grey matter, white matter and the border between them in the MNI ICBM
 
 Cubes do not overlap, and each is a class's own: constant cubes are left out, as they have no texture. Which part a cube
 belongs to is said by the slab it lies in along axis 1, front to back: the MNI template mirrors itself from left to
-right, so slabs along axis 0 would test what was trained on.
+right, so slabs along axis 0 would test what was trained on. A periodic phantom repeats itself: what is equal, voxel for
+voxel, to a cube of an earlier part, or of its own part where that is for choosing or testing, is left out. Of a
+checkerboard nothing is left to test on then.
 """
 
 from __future__ import annotations
@@ -40,8 +42,12 @@ def load(root: Any = None, *, source: str = "phantoms", size: int = 8, most: int
     cubes, slabs, labels, classes = (_phantoms if source == "phantoms" else _tissue)(_folder(root, source), size)
     turns = slabs % TURNS
     numbers = np.random.default_rng(seed)
-    parts = []
+    parts: list[Arrays] = []
+    seen: set[bytes] = set()
     for chosen in (turns < VALID, turns == VALID, turns == TEST):
+        if parts:
+            chosen = chosen & _unseen(cubes, chosen, seen)
+        seen |= {cube.tobytes() for cube in cubes[chosen]}
         kept = []
         for label in range(len(classes)):
             of_class = np.flatnonzero(chosen & (labels == label))
@@ -51,6 +57,16 @@ def load(root: Any = None, *, source: str = "phantoms", size: int = 8, most: int
     if not all(len(part) for part in parts):
         raise ValueError(f"size {size} leaves a part without cubes: take smaller ones")
     return Parts(*parts)
+
+
+def _unseen(cubes: np.ndarray, chosen: np.ndarray, seen: set[bytes]) -> np.ndarray:
+    """Which of the chosen cubes are the first of their kind: a periodic phantom repeats itself, slab after slab."""
+    met, fresh = set(seen), np.zeros(len(cubes), bool)
+    for index in np.flatnonzero(chosen):
+        content = cubes[index].tobytes()
+        fresh[index] = content not in met
+        met.add(content)
+    return fresh
 
 
 def _folder(root: Any, source: str) -> Path:

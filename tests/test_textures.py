@@ -49,6 +49,21 @@ def test_cubes_of_one_part_are_in_no_other(root, source):
     assert int(y) == 0
 
 
+def test_a_cube_seen_in_training_is_not_tested_on(root, tmp_path):
+    phantoms = tmp_path / "volumes" / "ibsi2" / "digital_phantom"
+    phantoms.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    tiles = np.indices((48, 48, 48)).sum(0) % 4  # the same in every cube
+    half = np.where(np.indices((48, 48, 48))[0] < 24, tiles, rng.normal(size=(48, 48, 48)))
+    for name, volume in {"noise": rng.normal(size=(48, 48, 48)), "half": half}.items():
+        nifti.write(phantoms / f"{name}_image.nii.gz", volume.astype("float32"), np.eye(4))
+    rows = [[x.numpy().tobytes() for x in part.x] for part in data.load(tmp_path)]
+    assert len(set(rows[0])) < len(rows[0]), "the tiles are trained on, as often as they stand there"
+    assert not (set(rows[1]) | set(rows[2])) & set(rows[0])
+    assert not set(rows[1]) & set(rows[2])
+    assert all(len(set(part)) == len(part) for part in rows[1:])
+
+
 def test_energies_tell_waves_apart_that_voxels_do_not(root, tmp_path):
     record = run(recipe.texture_features, ["--data-root", str(root), "--out", str(tmp_path), *WAVES])
     metrics = record["metrics"]
