@@ -480,7 +480,7 @@ MISTAKES = [
     (
         lambda: filters.build("gabor.log_gabor:wave=3", 2),
         ValueError,
-        "bank option 'wave=3': gabor.log_gabor takes freq",
+        "option 'wave=3': bank gabor.log_gabor takes freq",
     ),
     (lambda: filters.build("gabor.circle", 2), ValueError, "gabor makes banks by"),
     (lambda: filters.build("gabor.directions:n=3", 2), ValueError, "gabor makes banks by .'bank'"),

@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 FLOORS = [
-    {"nd", "units", "files", "console", "plot"},
+    {"nd", "units", "words", "files", "console", "plot"},
     {"kernels", "readers"},
     {"methods"},
     {"convolution", "pooling"},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import json
 from types import ModuleType
 from typing import Any
 
+from sigconv import words
 from sigconv.filters._bank import FilterBank
 
 
@@ -23,13 +23,7 @@ def build(spec: str, families: dict[str, ModuleType], ndim: int | None, fs: Any)
         raise ValueError(f"bank {head!r}: {family} makes banks by {sorted(makers)}")
     taken = inspect.signature(makers[function]).parameters
     passes = any(p.kind is p.VAR_KEYWORD for p in taken.values())  # what it takes it hands on
-    given: dict[str, Any] = {}
-    for option in options:
-        name, sign, text = option.partition("=")
-        name = name.replace("-", "_")
-        if not sign or not (name in taken or passes):
-            raise ValueError(f"bank option {option!r}: {head} takes {', '.join(taken)}, each as name=value")
-        given[name] = value(text)
+    given = words.options(options, list(taken), f"bank {head}", more=passes)
     for name, known in (("ndim", ndim), ("fs", fs)):
         if name in taken and name not in given and known is not None:
             given[name] = known
@@ -44,18 +38,3 @@ def _makers(module: ModuleType) -> list[str]:
     found = inspect.getmembers(module, inspect.isfunction)
     own = [(name, f) for name, f in found if f.__module__.startswith(module.__name__) and not name.startswith("_")]
     return [name for name, f in own if f.__annotations__.get("return") in ("FilterBank", FilterBank)]
-
-
-def value(text: str) -> Any:
-    """A number, a truth, a word, or several with commas between them.
-
-    >>> [value(text) for text in ("4", "4,8.5", "true", "db2")]
-    [4, [4, 8.5], True, 'db2']
-    """
-    if "," in text:
-        return [value(part) for part in text.split(",") if part]
-    try:
-        found = json.loads(text.lower() if text.lower() in ("true", "false") else text)
-    except ValueError:
-        return text
-    return found if isinstance(found, int | float | bool) else text
