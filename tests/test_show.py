@@ -65,7 +65,7 @@ def test_fb3_fb5_feature_maps_are_drawn_on_a_recording_an_array_a_picture_and_a_
         (["gabor", "-o", "x.gif"], "'x.gif' is neither a .png nor an .html"),
         (["gabor", "-o", "nowhere/x.png"], "there is no such folder"),
         (["gabor", "-o", "x.png", "--on", "a.xyz"], "expected a .wav, .nii"),
-        (["gabor", "-o", "x.png", "--ndim", "two"], "--ndim 'two' is not a number"),
+        (["gabor", "-o", "x.png", "--ndim", "two"], "--ndim 'two' is not a whole number"),
         (["gabor", "-o", "x.png", "--ndim", "0"], "--ndim 0 must be at least 1"),
         (["gabor", "-o", "x.png", "--fs", "0"], "fs 0.* must be above 0"),
         (["gabor", "-o", "x.png", "--what", "responses"], "--what responses needs a signal"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sigconv import console
-from sigconv.cli import _discover
+from sigconv.cli import _arguments, _discover
 
 USAGE = """usage: sigconv bench [NAME …] [--repeats N] [--only WORDS] [--device D] [--output FILE] [--json] [--debug]
 
@@ -64,28 +64,13 @@ def main(arguments: list[str]) -> int:
 
 def _read(arguments: list[str], sets: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Options and names, or one line that says what is wrong."""
-    options: dict[str, Any] = {"repeats": 5, "only": "", "device": "cpu", "output": None, "json": False}
-    names, words = [], list(arguments)
-    while words:
-        word = words.pop(0)
-        key = word.removeprefix("--")
-        if word == "--json":
-            options["json"] = True
-        elif word == "--debug":
-            pass
-        elif word.startswith("--") and key in options:
-            if not words:
-                raise console.UsageError(f"{word} needs a value")
-            options[key] = words.pop(0)
-        elif word in sets:
-            names.append(word)
-        else:
-            known = [*sets, *(f"--{key}" for key in options)]
-            raise console.UsageError(f"unknown argument {word!r}: {console.nearest(word, known)}")
-    try:
-        options["repeats"] = int(options["repeats"])
-    except ValueError:
-        raise console.UsageError(f"--repeats {options['repeats']!r} is not a whole number") from None
+    kinds = {"repeats": int, "only": str, "device": str, "output": str}
+    given, names = _arguments.read(arguments, kinds)
+    options = {"repeats": 5, "only": "", "device": "cpu"} | {k: v for k, v in given.items() if v is not None}
+    options = {"output": None} | options
+    for name in names:
+        if name not in sets:
+            raise console.UsageError(f"unknown argument {name!r}: {console.nearest(name, sets)}")
     if options["repeats"] < 1:
         raise console.UsageError(f"--repeats {options['repeats']} must be at least 1")
     if options["device"] not in ("cpu", "cuda"):

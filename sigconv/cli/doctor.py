@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sigconv import console
+from sigconv.cli import _arguments
 
 USAGE = """usage: sigconv doctor [--calibrate] [--output FILE] [--json] [--debug]
 
@@ -15,28 +16,19 @@ float64. Exit code 0 where all promises are kept, 1 where one is not.
                  goes by this machine's own table, kept in the cache ($SIGCONV_CACHE, else ~/.cache/sigconv)
   --output FILE  write the calibrated table there instead
   --json         one JSON object on the last line of stdout"""
-OPTIONS = ["--calibrate", "--output", "--json", "--debug", "--help", "-h"]
 
 
 def main(arguments: list[str]) -> int:
     """sigconv doctor [--calibrate] [--output FILE] [--json]"""
-    words = list(arguments)
-    output = None
-    if "--output" in words:
-        at = words.index("--output")
-        if at + 1 == len(words):
-            raise console.UsageError("--output needs a file")
-        output = Path(words[at + 1])
-        del words[at : at + 2]
-    for word in words:
-        if word not in OPTIONS:
-            raise console.UsageError(f"unknown argument {word!r}: {console.nearest(word, OPTIONS)}")
-    if {"--help", "-h"} & set(words):
+    if {"--help", "-h"} & set(arguments):
         console.show(USAGE)
         return 0
-    if output is not None and "--calibrate" not in words:
+    options, words = _arguments.read(arguments, {"calibrate": False, "output": Path})
+    if words:
+        raise console.UsageError(f"unknown argument {words[0]!r}: doctor takes options only")
+    if options["output"] is not None and not options["calibrate"]:
         raise console.UsageError("--output says where a calibrated table goes: add --calibrate")
-    return _calibrated(output, "--json" in words) if "--calibrate" in words else _examined("--json" in words)
+    return _calibrated(options["output"], options["json"]) if options["calibrate"] else _examined(options["json"])
 
 
 def _calibrated(output: Path | None, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sigconv import console
-from sigconv.cli import _discover
+from sigconv.cli import _arguments, _discover
 
 USAGE = """usage: sigconv show BANK -o FILE.png|.html [--ndim N] [--fs RATE[,RATE…]] [--on SIGNAL] [--what W] [--json]
 
@@ -60,7 +60,7 @@ def _bank(spec: str, ndim: int | None, fs: Any) -> Any:
         raise console.UsageError(str(error)) from None
 
 
-def _draw(bank: Any, spec: str, signal: Any, what: str, out: Path) -> None:
+def _draw(bank: Any, spec: str, signal: Any, what: str | None, out: Path) -> None:
     from sigconv import files, plot
     from sigconv.filters import _pictures
     from sigconv.report import Page
@@ -113,35 +113,14 @@ def _plain(x: Any, path: str) -> Any:
 
 def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
     """Options and the bank's word, or one line that says what is wrong."""
-    options: dict[str, Any] = {"output": None, "ndim": None, "fs": None, "on": None, "what": "", "json": False}
-    specs, words = [], list(arguments)
-    while words:
-        word = words.pop(0)
-        key, sign, value = ("--output" if word == "-o" else word).partition("=")
-        if word in ("--json", "--debug"):
-            options["json"] |= word == "--json"
-        elif key.startswith("--") and key[2:] in options:
-            if not (sign or words):
-                raise console.UsageError(f"{word} needs a value")
-            options[key[2:]] = value if sign else words.pop(0)
-        elif word.startswith("-"):
-            raise console.UsageError(f"unknown argument {word!r}: {console.nearest(word, [f'--{k}' for k in options])}")
-        else:
-            specs.append(word)
+    kinds = {"output": str, "ndim": int, "fs": _arguments.numbers(float), "on": str, "what": str}
+    options, specs = _arguments.read(arguments, kinds, {"-o": "--output"})
     if len(specs) != 1:
         raise console.UsageError(f"show takes one BANK, not {len(specs)}: {' '.join(specs)}")
     if options["output"] is None:
         raise console.UsageError("where to? -o FILE.png or -o FILE.html")
-    if options["what"] not in ("", "kernels", "spectra", "responses"):
+    if options["what"] not in (None, "kernels", "spectra", "responses"):
         raise console.UsageError(f"--what {options['what']!r} is not one of kernels, spectra, responses")
-    for name, kind in (("ndim", int), ("fs", float)):
-        try:
-            numbers = [kind(part) for part in options[name].split(",")] if options[name] else None
-        except ValueError:
-            raise console.UsageError(f"--{name} {options[name]!r} is not a number") from None
-        options[name] = numbers if numbers is None or len(numbers) > 1 else numbers[0]
-    if isinstance(options["ndim"], list):
-        raise console.UsageError(f"--ndim {options['ndim']} is not one number")
     if options["ndim"] is not None and options["ndim"] < 1:
         raise console.UsageError(f"--ndim {options['ndim']} must be at least 1")
     return options, specs[0]

@@ -4,7 +4,7 @@ Shapes are (batch, channels, *space). "axis 0" in a message is the first axis of
 A margin is what is added around an axis: one pair (before, after) per axis, in samples.
 """
 
-from sigconv.nd.arrays import numpy_too
+from sigconv.nd.arrays import numpy_too, watched
 from sigconv.nd.borders import EXTEND, PADDING_MODES, border_modes, pad, unpad
 from sigconv.nd.sizes import (
     PADDINGS,
@@ -41,5 +41,6 @@ __all__ = [
     "tf_same",
     "unpad",
     "unwindows",
+    "watched",
     "windows",
 ]

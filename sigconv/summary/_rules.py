@@ -1,0 +1,249 @@
+"""What torch's functions and ours do to receptive fields, and what they cost: a rule for every kind of function.
+
+A rule reads a Call and returns what the answer sees, and multiply-accumulates. What no rule knows keeps the dimensions
+that stay, and sees all of the others: never too little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sigconv import nd
+from sigconv.summary._calls import NDIMS, ORDER, Call
+from sigconv.summary._fields import Axis, Seen, union
+
+Found = tuple[Seen | None, int]
+Rule = Callable[[Call], Found]
+
+
+def rule_of(call: Call) -> Rule:
+    """The rule for a call."""
+    return RULES.get(call.name, other)
+
+
+def conv(call: Call) -> Found:
+    """Convolution, torch's or ours: an answer costs the taps of its filter."""
+    weight = call.get("weight")
+    ndim = weight.ndim - 2
+    change = _windowed(call, weight.shape[2:], (1,) * ndim)
+    return _moved(call, change, ndim, layers=1), call.answer.numel() * math.prod(weight.shape[1:])
+
+
+def conv_transpose(call: Call) -> Found:
+    """Its transpose: a sample of x costs the taps of its filters."""
+    weight = call.get("weight")
+    ndim, taps = weight.ndim - 2, weight.shape[2:]
+    stride, gaps = (nd.ntuple(call.get(name, 1), ndim, name) for name in ("stride", "dilation"))
+    margins = nd.margins(call.get("padding", 0), taps, gaps)
+    change = lambda axis, a: axis.transposed(taps[a], stride[a], gaps[a], margins[a][0])
+    return _moved(call, change, ndim, layers=1), call.x.numel() * math.prod(weight.shape[1:])
+
+
+def conv_max(call: Call) -> Found:
+    """Convolution, then the maximum over all its positions."""
+    weight = call.get("weight")
+    ndim, taps = weight.ndim - 2, weight.shape[2:]
+    stride, gaps = (nd.ntuple(call.get(name, 1), ndim, name) for name in ("stride", "dilation"))
+    margins = nd.margins(call.get("padding", 0), taps, gaps)
+    positions = nd.output_size(call.x.shape[-ndim:], taps, stride, gaps, margins)
+    look = _windowed(call, taps, (1,) * ndim)
+    seen = _moved(call, lambda axis, a: look(axis, a).whole(positions[a]), ndim, layers=1)
+    return seen, call.answer.numel() * math.prod(weight.shape[1:]) * math.prod(positions)
+
+
+def pool(call: Call) -> Found:
+    """Pooling over windows: stride is the window unless given."""
+    ndim = call.x.ndim - 2
+    if "kernel_size" not in call.named:
+        return other(call)
+    taps = nd.ntuple(call.get("kernel_size"), ndim, "kernel_size")
+    return _moved(call, _windowed(call, taps, taps), ndim), 0
+
+
+def resize(call: Call) -> Found:
+    """Adaptive pooling and interpolation: the two sizes say it."""
+    mode = str(call.get("mode", ""))
+    neighbours = 2 if "linear" in mode or mode in ("bicubic", "transposed") else 1
+
+    def change(axis: Axis, a: int) -> Axis:
+        n, m = call.x.shape[2 + a], call.answer.shape[2 + a]
+        if m == 1:
+            return axis.whole(n)._replace(dim=axis.dim)
+        bins = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+        return axis.resized(n, m, bins if m < n else 1 if m == n else neighbours)
+
+    return _moved(call, change, call.x.ndim - 2), 0
+
+
+def dense(call: Call) -> Found:
+    """A matrix times the last dimension, which is summed over; of two products of the input, all is seen."""
+    several = [found for found in map(call.see, call.tensors) if found is not None]
+    macs = call.answer.numel() * call.x.shape[-1]
+    if not several:
+        return None, macs
+    mixed = lambda axis: axis.dim is not None and (len(several) > 1 or axis.dim == call.x.ndim - 1)
+    axes = (axis.whole(call.x.shape[axis.dim]) if mixed(axis) else axis for axis in several[0].axes)
+    return Seen(tuple(axes), max(seen.depth for seen in several) + 1), macs
+
+
+def pad(call: Call) -> Found:
+    """Positions begin earlier."""
+    before = {call.x.ndim - 1 - place: side for place, side in enumerate(list(call.get("pad", ()))[::2])}
+    return _each(call, lambda axis, n: axis.window(1, before=before.get(axis.dim, 0))), 0
+
+
+def cut(call: Call) -> Found:
+    """Slices with steps keep their place; other indices are taken for whatever they may be."""
+    keys = call.get("index")
+    keys = list(keys) if isinstance(keys, tuple) else [keys]
+    if not all(isinstance(key, slice) or key is Ellipsis for key in keys):
+        return other(call)
+    at = next((place for place, key in enumerate(keys) if key is Ellipsis), len(keys))
+    keys[at : at + 1] = [slice(None)] * (call.x.ndim - len(keys) + (at < len(keys)))
+
+    def change(axis: Axis, n: int) -> Axis:
+        first, _, step = keys[axis.dim].indices(n)  # type: ignore[index]
+        return axis.window(1, step, before=-first)
+
+    return _each(call, change), 0
+
+
+def turned(call: Call) -> Found:
+    """Dimensions in another order: their numbers, sent the same way as sizes of a tensor, come out in it."""
+    probe = call.function(torch.empty(tuple(range(call.x.ndim)), device="meta"), *call.args[1:], **call.options)
+    place = {dim: where for where, dim in enumerate(probe.shape)}
+    return _each(call, lambda axis, n: axis._replace(dim=place[axis.dim])), 0
+
+
+def mixing(call: Call) -> Found:
+    """Functions along a dimension whose length stays, though every position sees all of it."""
+    wanted = _dims(call)
+    return _each(call, lambda axis, n: axis.whole(n) if axis.dim in wanted else axis), 0
+
+
+def summed(call: Call) -> Found:
+    """Means, sums and maxima along dimensions, which go, or stay as 1."""
+    if isinstance(call.get("dim"), Tensor):
+        return other(call)
+    gone, stays = _dims(call), call.answer.ndim == call.x.ndim
+
+    def change(axis: Axis, n: int) -> Axis:
+        if axis.dim in gone:
+            return axis.whole(n)
+        return axis if stays else axis._replace(dim=axis.dim - sum(dim < axis.dim for dim in gone))  # type: ignore[operator]
+
+    return _each(call, change), 0
+
+
+def everything(call: Call) -> Found:
+    """Attention, recurrence, transforms: every position sees all. Weights meet every position once, attention pairs.
+
+    (batch, positions, features), or (batch, heads, positions, features).
+    """
+    several = [(x, seen) for x, seen in ((x, call.see(x)) for x in call.tensors) if seen is not None]
+    weights = [x for x in call.tensors if call.see(x) is None]
+    macs = call.answer.numel() // max(call.answer.shape[-1], 1) * sum(w.numel() for w in weights if w.ndim > 1)
+    if "attention" in call.name or "transformer" in call.name:
+        macs += 2 * call.answer.numel() * call.tensors[0].shape[0 if call.name.startswith("multi_head") else -2]
+    if call.name == "einsum":
+        macs = _products(call)
+    whole = [Seen(tuple(_all(axis, x) for axis in seen.axes), seen.depth + 1) for x, seen in several]
+    return (union(whole) if whole else None), macs
+
+
+def _products(call: Call) -> int:
+    """Of an einsum written with letters: every combination of them, for every pair of factors that is multiplied."""
+    terms = str(call.args[0]).replace(" ", "").partition("->")[0].split(",")
+    if len(terms) != len(call.tensors) or "." in str(call.args[0]):
+        return 0
+    sizes = {letter: n for term, x in zip(terms, call.tensors, strict=True) for letter, n in zip(term, x.shape)}  # noqa: B905
+    return math.prod(sizes.values()) * (len(terms) - 1)
+
+
+def _all(axis: Axis, x: Tensor) -> Axis:
+    return axis if axis.dim is None else axis.whole(x.shape[axis.dim])
+
+
+def other(call: Call) -> Found:
+    """Anything else, of one tensor or of several."""
+    several = []
+    for x in call.tensors:
+        seen = call.see(x)
+        if seen is not None:
+            several.append(Seen(tuple(_kept(axis, x, call.answer) for axis in seen.axes), seen.depth))
+    return (union(several) if several else None), 0
+
+
+def _windowed(call: Call, taps: tuple[int, ...], stride: tuple[int, ...]) -> Callable[[Axis, int], Axis]:
+    """What looking through the call's windows does to an axis; torch says no stride by None or []."""
+    ndim = len(taps)
+    steps = nd.ntuple(call.get("stride") or stride, ndim, "stride")
+    gaps = nd.ntuple(call.get("dilation", 1), ndim, "dilation")
+    margins = nd.margins(call.get("padding", 0), taps, gaps)
+    return lambda axis, a: axis.window(taps[a], steps[a], gaps[a], margins[a][0])
+
+
+def _moved(call: Call, change: Callable[[Axis, int], Axis], ndim: int, layers: int = 0) -> Seen | None:
+    """The last ndim dimensions of x are space; the answer's too, whatever stands before."""
+    if call.seen is None:
+        return None
+    first, shift = call.x.ndim - ndim, call.answer.ndim - call.x.ndim
+    axes = []
+    for axis in call.seen.axes:
+        if axis.dim is not None and axis.dim >= first:
+            changed = change(axis, axis.dim - first)
+            axis = changed if changed.dim is None else changed._replace(dim=axis.dim + shift)
+        axes.append(axis)
+    return Seen(tuple(axes), call.seen.depth + layers)
+
+
+def _each(call: Call, change: Callable[[Axis, int], Axis]) -> Seen | None:
+    """Every axis that still moves along a dimension, changed; change hears that dimension's length."""
+    if call.seen is None:
+        return None
+    axes = (axis if axis.dim is None else change(axis, call.x.shape[axis.dim]) for axis in call.seen.axes)
+    return Seen(tuple(axes), call.seen.depth)
+
+
+def _dims(call: Call) -> set[int]:
+    dims = call.get("dim", call.get("dims", call.get("axis", range(call.x.ndim))))
+    return {dim % call.x.ndim for dim in ([dims] if isinstance(dims, int) else dims)}
+
+
+def _kept(axis: Axis, x: Tensor, answer: Tensor) -> Axis:
+    """The same dimension of the answer: as long, and at the same place or behind as many values."""
+    if axis.dim is None:
+        return axis
+    n, ahead = x.shape[axis.dim], math.prod(x.shape[: axis.dim])
+    if x.ndim == answer.ndim and answer.shape[axis.dim] == n:
+        return axis
+    for dim, m in enumerate(answer.shape):
+        if m == n and math.prod(answer.shape[:dim]) == ahead:
+            return axis._replace(dim=dim)
+    return axis.whole(n)
+
+
+OURS = ("max_pool", "avg_pool", "lp_pool", "lse_pool", "softmax_pool", "stochastic_pool")
+RULES: dict[str, Rule] = {
+    **dict.fromkeys((*(f"conv{n}" for n in NDIMS), "conv", "masked_conv"), conv),
+    **dict.fromkeys((*(f"conv_transpose{n}" for n in NDIMS), "conv_transpose"), conv_transpose),
+    **dict.fromkeys((*(name for name in ORDER if "pool" in name), *OURS), pool),
+    **dict.fromkeys(("interpolate", "upsample", "max_unpool", "fractional_max_pool"), resize),
+    **dict.fromkeys((f"adaptive_{kind}_pool{n}" for kind in ("avg", "max") for n in (*NDIMS, "")), resize),
+    **dict.fromkeys(("linear", "matmul", "mm", "bmm"), dense),
+    **dict.fromkeys(("permute", "movedim", "transpose", "swapaxes", "moveaxis", "swapdims"), turned),
+    **dict.fromkeys(("softmax", "log_softmax", "cumsum", "flip", "roll", "sort"), mixing),
+    **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "norm"), summed),
+    **dict.fromkeys(("T", "mT", "H", "mH", "t"), turned),
+    **dict.fromkeys(("multi_head_attention_forward", "scaled_dot_product_attention"), everything),
+    **dict.fromkeys(("_native_multi_head_attention", "_transformer_encoder_layer_fwd"), everything),
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "einsum", "gather", "index_select", "cdist"), everything),
+    **dict.fromkeys((name for name in dir(torch.fft) if "fft" in name), everything),
+    "conv_max": conv_max,
+    "pad": pad,
+    "__getitem__": cut,
+}
