@@ -1,6 +1,32 @@
 """Blocks: what the classical architectures are put together from, in any number of axes."""
 
-from sigconv.blocks.activations import ACTIVATIONS, Maxout, Swish, activation
-from sigconv.blocks.normalization import BatchNorm
+from sigconv.blocks.activations import ACTIVATIONS, Maxout, ScaledTanh, Swish, activation
+from sigconv.blocks.channelwise import DepthwiseSeparable, MLPConv, Squeeze
+from sigconv.blocks.inception import Inception
+from sigconv.blocks.initial import he
+from sigconv.blocks.normalization import BatchNorm, LocalResponseNorm, local_response_norm
+from sigconv.blocks.partial import PartialConv
+from sigconv.blocks.residual import BasicBlock, Bottleneck, ZeroPadShortcut, skip
+from sigconv.blocks.stages import Stage
 
-__all__ = ["ACTIVATIONS", "BatchNorm", "Maxout", "Swish", "activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "BasicBlock",
+    "BatchNorm",
+    "Bottleneck",
+    "DepthwiseSeparable",
+    "Inception",
+    "LocalResponseNorm",
+    "MLPConv",
+    "Maxout",
+    "PartialConv",
+    "ScaledTanh",
+    "Squeeze",
+    "Stage",
+    "Swish",
+    "ZeroPadShortcut",
+    "activation",
+    "he",
+    "local_response_norm",
+    "skip",
+]

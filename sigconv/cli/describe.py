@@ -22,7 +22,14 @@ USAGE = """usage: sigconv describe MODEL [--ndim N] [--size N[,N…]] [--in-chan
 Nothing is computed and no weights are made: a model of any size takes a second. Models:
 {table}"""
 
-KINDS = {"ndim": int, "size": _arguments.numbers(int), "in_channels": int, "classes": int, "width": float, "batch": int}
+KINDS: dict[str, Any] = {
+    "ndim": int,
+    "size": _arguments.numbers(int),
+    "in_channels": int,
+    "classes": int,
+    "width": float,
+    "batch": int,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -51,7 +58,10 @@ def _summary(spec: str, options: dict[str, Any]) -> Any:
     import sigconv as sc
     from sigconv import models
 
+    name = spec.partition(":")[0]
     try:
+        if name not in models.names() and name[:1] in ("C", "(", "["):
+            return _pattern(spec, options)
         module, _, own = models.read(spec)
         taken = inspect.signature(module.build).parameters
         given = {name: options[name] for name in ("ndim", "in_channels", "classes", "width") if options[name]}
@@ -66,6 +76,19 @@ def _summary(spec: str, options: dict[str, Any]) -> Any:
         return sc.describe(model, shape)
     except (ValueError, TypeError) as error:
         raise console.UsageError(str(error)) from None
+
+
+def _pattern(spec: str, options: dict[str, Any]) -> Any:
+    """A pattern's layers, for 32 samples an axis of 3 channels unless told otherwise."""
+    import torch
+
+    import sigconv as sc
+    from sigconv import models
+
+    ndim, channels = options["ndim"] or 2, options["in_channels"] or 3
+    shape = _shape((1, channels, *[32] * ndim), options)
+    with torch.device("meta"):
+        return sc.describe(models.from_pattern(spec, channels, options["classes"], ndim=ndim, size=shape[2:]), shape)
 
 
 def _shape(published: tuple[int, ...], options: dict[str, Any]) -> tuple[int, ...]:

@@ -26,8 +26,10 @@ from torch import nn
 from sigconv import nd, words
 from sigconv.convolution import to_conv, to_dense
 from sigconv.models import _common
+from sigconv.models._milestones import MILESTONES
+from sigconv.models._pattern import from_pattern
 
-__all__ = ["build", "input_shape", "names", "to_conv", "to_dense"]
+__all__ = ["MILESTONES", "build", "from_pattern", "input_shape", "names", "to_conv", "to_dense"]
 
 
 def names() -> list[str]:

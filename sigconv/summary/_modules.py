@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from sigconv import nd
+from sigconv.blocks import PartialConv
 from sigconv.convolution import LocalConv
 from sigconv.filters import FilterBank
 from sigconv.summary._fields import Axis
 
 
 class Own(NamedTuple):
-    """Multiply-accumulates, and what the layer does to an axis that moves."""
+    """Multiply-accumulates, and what the layer does to an axis that moves (None: what it calls has told)."""
 
     macs: int
-    look: Callable[[Axis], Axis]
+    look: Callable[[Axis], Axis] | None
 
 
 def own_rule(module: nn.Module, x: Tensor, out: Tensor) -> Own | None:
@@ -33,6 +34,8 @@ def own_rule(module: nn.Module, x: Tensor, out: Tensor) -> Own | None:
         stride = tuple(-(-n // m) for n, m in zip(x.shape[2:], out.shape[2:], strict=True))
         gaps, before = (1,) * module.ndim, [(k - 1) // 2 for k in taps]
         macs = out.numel() * math.prod(taps)
+    elif isinstance(module, PartialConv):  # computes with zeros where nothing is joined
+        return Own(out.numel() // module.out_channels * module.weight.numel(), None)
     else:
         return None
 

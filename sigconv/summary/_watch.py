@@ -117,7 +117,7 @@ class Watcher(TorchFunctionMode):
         seen = None if x is None else self.see(x)
         if own is not None:
             self._macs = own.macs
-            if seen is not None:
+            if seen is not None and own.look is not None:
                 axes = (axis if axis.dim is None else own.look(axis) for axis in seen.axes)
                 self._seen[id(out)] = out, Seen(tuple(axes), seen.depth + 1)
         elif id(out) not in self._seen and module is self._layer:
