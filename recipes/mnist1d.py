@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import console, plot
+from sigconv import console, models, plot
+from sigconv.blocks import activation as activated
 from sigconv.datasets import mnist1d as data
 from sigconv.train import confusion, evaluate, fit, predict, run
 from sigconv.train.devices import threads
@@ -36,6 +37,7 @@ def mnist1d(
     full: bool = False,
     best: bool = False,
     unlimited: bool = False,
+    activation: str = "relu",
     epochs: int | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
@@ -46,6 +48,7 @@ def mnist1d(
         full: the lecture's 100,000 steps of SGD without momentum on all 4,000 samples, last step
         best: the strongest small net, trained with augmentation on the 3,600 training samples
         unlimited: the strongest small net, trained on fresh samples from the generator
+        activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
         epochs: passes over the training set (150; 2,500 with --full; 40 with --best; 30 of 12,800 with --unlimited)
         lr: learning rate (0.05; 0.01 with --full; 0.006 with --best; 0.01 with --unlimited)
         batch_size: samples a step (100; 64 with --best; 128 with --unlimited)
@@ -55,10 +58,12 @@ def mnist1d(
     given = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     own = {name: value for name, value in given.items() if value is not None}
     with threads(1):  # nets this small lose by being shared between cores
-        return strongest(job, unlimited, own) if best or unlimited else lecture(job, full, own)
+        if best or unlimited:
+            return strongest(job, unlimited, activation, own)
+        return lecture(job, full, activation, own)
 
 
-def lecture(job: Job, full: bool, own: dict[str, Any]) -> dict[str, Any]:
+def lecture(job: Job, full: bool, activation: str, own: dict[str, Any]) -> dict[str, Any]:
     """Convolutional, fully connected, and convolutional on shuffled samples: curves in one picture."""
     options: dict[str, Any] = {"epochs": 150, "lr": 0.05, "momentum": 0.9, "every": 5}
     options |= {"batch_size": 100, "optimizer": "sgd"}
@@ -72,7 +77,7 @@ def lecture(job: Job, full: bool, own: dict[str, Any]) -> dict[str, Any]:
         if full:
             train, valid = both(train, valid), None
         torch.manual_seed(job.seed)
-        model = build()
+        model = build(activation)
         rows = fit(model, train, valid, job=job, name=name, watch={"train": train, "test": test}, **options)
         for part in ("train", "test"):
             errors = [100 * (1 - row[f"{part}_accuracy"]) for row in rows]
@@ -95,12 +100,12 @@ def lecture(job: Job, full: bool, own: dict[str, Any]) -> dict[str, Any]:
         "accuracy": found["cnn"],
         "accuracy_fully_connected": found["dense"],
         "accuracy_shuffled": found["shuffled"],
-        "parameters": count(cnn()),
-        "parameters_fully_connected": count(dense()),
+        "parameters": count(cnn(activation)),
+        "parameters_fully_connected": count(dense(activation)),
     }
 
 
-def strongest(job: Job, unlimited: bool, own: dict[str, Any]) -> dict[str, Any]:
+def strongest(job: Job, unlimited: bool, activation: str, own: dict[str, Any]) -> dict[str, Any]:
     """A residual net of three blocks; tested on the published test set and on samples never seen before."""
     train, valid, test = data.load(seed=job.seed)
     options: dict[str, Any] = {"schedule": "one-cycle", "average": 0.998}
@@ -111,7 +116,7 @@ def strongest(job: Job, unlimited: bool, own: dict[str, Any]) -> dict[str, Any]:
         train = augment.Augmented(train, vary)
         options |= {"epochs": 40, "lr": 0.006, "batch_size": 64, "weight_decay": 0.03}
         options["loss"] = nn.CrossEntropyLoss(label_smoothing=0.05)
-    model = residual_net()
+    model = residual_net(activation=activation)
     rows = fit(model, train, valid, job=job, **options | own)
     curve = {
         f"{part} loss": ([r["step"] for r in rows], [r[f"{part}_loss"] for r in rows]) for part in ("train", "valid")
@@ -125,32 +130,26 @@ def strongest(job: Job, unlimited: bool, own: dict[str, Any]) -> dict[str, Any]:
     return {"accuracy": evaluate(model, test, job=job)["accuracy"], "accuracy_fresh": fresh, "parameters": count(model)}
 
 
-def cnn() -> nn.Sequential:
+def cnn(activation: str = "relu") -> nn.Sequential:
     """Positions 40 -> 19 -> 9 -> 4; 60 + 690 + 690 + 610 parameters (PC13)."""
-    convolutions: list[nn.Module] = []
-    for channels in (1, 15, 15):
-        convolutions += [sc.Conv1d(channels, 15, 3, stride=2), nn.ReLU()]
-    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(15 * 4, 10))
+    return models.mnist1d.build("cnn", activation=activation)
 
 
-def dense() -> nn.Sequential:
+def dense(activation: str = "relu") -> nn.Sequential:
     """As many units a layer as the convolutional net has (PC14)."""
-    layers: list[nn.Module] = [nn.Flatten()]
-    for inside, outside in ((40, 285), (285, 135), (135, 60)):
-        layers += [nn.Linear(inside, outside), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(60, 10))
+    return models.mnist1d.build("dense", activation=activation)
 
 
-def residual_net(channels: int = 32) -> nn.Sequential:
+def residual_net(channels: int = 32, activation: str = "relu") -> nn.Sequential:
     """A wide first look, three residual blocks, and what was seen anywhere: by mean and by maximum."""
     return nn.Sequential(
         sc.Conv1d(1, channels, 7, padding="same", bias=False),
         nn.BatchNorm1d(channels),
-        nn.ReLU(),
-        Residual(channels),
+        activated(activation, channels, 1),
+        Residual(channels, activation=activation),
         sc.MaxPool(2),
-        Residual(channels),
-        Residual(channels, dilation=2),
+        Residual(channels, activation=activation),
+        Residual(channels, activation=activation, dilation=2),
         MeanAndMax(),
         nn.Dropout(0.2),
         nn.Linear(2 * channels, 10),
@@ -160,14 +159,16 @@ def residual_net(channels: int = 32) -> nn.Sequential:
 class Residual(nn.Module):
     """Two convolutions of five taps, the first dilated, and a way around them."""
 
-    def __init__(self, channels: int, dilation: int = 1) -> None:
+    def __init__(self, channels: int, dilation: int = 1, activation: str = "relu") -> None:
         super().__init__()
         first = sc.Conv1d(channels, channels, 5, padding="same", dilation=dilation, bias=False)
         second = sc.Conv1d(channels, channels, 5, padding="same", bias=False)
-        self.body = nn.Sequential(first, nn.BatchNorm1d(channels), nn.ReLU(), second, nn.BatchNorm1d(channels))
+        between = activated(activation, channels, 1)
+        self.body = nn.Sequential(first, nn.BatchNorm1d(channels), between, second, nn.BatchNorm1d(channels))
+        self.last = activated(activation, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
+        return self.last(x + self.body(x))
 
 
 class MeanAndMax(nn.Module):

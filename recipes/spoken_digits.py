@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 import sigconv as sc
 from sigconv import plot
+from sigconv.blocks import activation as activated
 from sigconv.datasets import spoken_digits as data
 from sigconv.filters import auditory
 from sigconv.train import accuracy, confusion, fit, predict, run
@@ -41,6 +42,7 @@ def spoken_digits(
     job: Job,
     *,
     test_speaker: str | None = None,
+    activation: str = "relu",
     data_root: Path | None = None,
     epochs: int = 20,
     lr: float = 4e-3,
@@ -50,6 +52,7 @@ def spoken_digits(
 
     Args:
         test_speaker: name of the speaker whose recordings are the test set; without it, the official split
+        activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
         data_root: folder that holds fsdd/ (recordings.zip or recordings/); else $SIGCONV_DATA, the cache, a download
         epochs: passes over the training set
         lr: highest learning rate of the one-cycle schedule
@@ -62,7 +65,7 @@ def spoken_digits(
     spectra = [data.Arrays(front.power(part.x), part.y, data.CLASSES) for part in (train, valid, test)]
     heard = augment.Augmented(spectra[0], lambda power, generators: vary(front, power, generators))
     chosen, tested = (data.Arrays(front(part.x), part.y, data.CLASSES) for part in spectra[1:])
-    net = network()
+    net = network(activation=activation)
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
     options: dict[str, Any] = {"schedule": "one-cycle", "weight_decay": 0.02, "average": 0.98}
     rows = fit(net, heard, chosen, job=job, epochs=epochs, lr=lr, batch_size=batch_size, loss=loss, **options)
@@ -153,19 +156,19 @@ def kernel_ridge(front: Picture, spectra: Sequence[Any]) -> float:
     return best[1]
 
 
-def network(channels: Sequence[int] = (24, 48, 96, 128, 128)) -> nn.Sequential:
+def network(channels: Sequence[int] = (24, 48, 96, 128, 128), activation: str = "relu") -> nn.Sequential:
     """(clips, 1, 40, frames) -> (clips, 10)."""
     a, b, c, d, e = channels
     layers: list[nn.Module] = []
     for inside, outside in ((1, a), (a, b), (b, c)):
-        layers += [*_convolution(inside, outside, 3, "same"), sc.MaxPool(2)]
-    layers += [*_convolution(c, d, 3, "same"), *_convolution(d, e, (BANDS // 8, 1), 0)]
+        layers += [*_convolution(inside, outside, 3, "same", activation), sc.MaxPool(2)]
+    layers += [*_convolution(c, d, 3, "same", activation), *_convolution(d, e, (BANDS // 8, 1), 0, activation)]
     return nn.Sequential(*layers, sc.GlobalAvgPool(), nn.Dropout(0.3), nn.Linear(e, 10))
 
 
-def _convolution(inside: int, outside: int, kernel_size: Any, padding: Any) -> list[nn.Module]:
+def _convolution(inside: int, outside: int, kernel_size: Any, padding: Any, activation: str) -> list[nn.Module]:
     layer = sc.Conv2d(inside, outside, kernel_size, padding=padding, bias=False)
-    return [layer, nn.BatchNorm2d(outside), nn.ReLU()]
+    return [layer, nn.BatchNorm2d(outside), activated(activation, outside, 2)]
 
 
 def _draw(job: Job, rows: list[dict[str, Any]], scores: Tensor, targets: Tensor, pictures: Any) -> None:

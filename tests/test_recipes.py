@@ -210,7 +210,7 @@ def test_resume_takes_up_the_folder_and_refuses_another_configuration(tmp_path):
 
 
 WRONG = [
-    (["run", "mnist"], 2, r"unknown recipe 'mnist': did you mean mnist1d\?"),
+    (["run", "mnits"], 2, r"unknown recipe 'mnits': did you mean mnist\?"),
     (["runn"], 2, r"unknown verb 'runn': did you mean run\?"),
     (["--versoin"], 2, "unknown option '--versoin'"),
     (["run", "mnist1d", "--epcohs", "3"], 2, r"unknown option --epcohs: did you mean --epochs\?"),
