@@ -91,7 +91,7 @@ def test_pc12_lenets_partial_connections_are_what_is_counted():
     assert c3.macs == 1_500 * 10 * 10
 
 
-def test_pc13_layer_by_layer():
+def test_pc13_ar21_layer_by_layer():
     rows = sc.describe(models.build("mnist1d:cnn"), (1, 1, 40))
     assert [row.parameters for row in rows if row.parameters] == [60, 690, 690, 610]
     assert [row.shape[-1] for row in rows if row.parameters][:3] == [19, 9, 4]

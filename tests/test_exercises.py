@@ -96,6 +96,34 @@ def test_ex16_a_kernel_over_four_direction_maps_shows_the_shape_it_looks_for():
     assert kernel.scatter(0, shape[None], -1.0).max() < 0
 
 
+def nearest(rows, labels, queries):
+    """The label of the row nearest to each query."""
+    return labels[torch.cdist(queries.flatten(1), rows.flatten(1)).argmin(1)]
+
+
+def test_ex17_neighbours_by_learned_features_are_of_a_kind_and_a_head_learns_to_measure_from_them():
+    """What a net learned by naming serves a nearest neighbour far better than pixels, and a new head: how large?"""
+    train, valid, test = mnist1d.load()
+    torch.manual_seed(0)
+    with threads(1):
+        model = nn.Sequential(*models.build("mnist1d", width=2))
+        fit(model, train, valid, epochs=40, lr=5e-3, batch_size=100, schedule="one-cycle")
+    trunk = model[:-1].requires_grad_(False)
+    seen, asked = trunk(train.x), trunk(test.x)
+    by_features = (nearest(seen, train.y, asked) == test.y).float().mean()
+    by_samples = (nearest(train.x, train.y, test.x) == test.y).float().mean()
+    assert by_features > by_samples + 0.15
+    loudness = lambda x: x.std((1, 2), keepdim=True)[:, 0]
+    head = nn.Linear(seen.shape[1], 1)
+    steps = torch.optim.Adam(head.parameters(), lr=0.01)
+    for _ in range(300):
+        steps.zero_grad()
+        F.mse_loss(head(seen), loudness(train.x)).backward()
+        steps.step()
+    left = F.mse_loss(head(asked), loudness(test.x)) / loudness(test.x).var()
+    assert left < 0.6  # of the variance
+
+
 def test_ac4_stages_stand_in_any_order():
     pooled_first = nn.Sequential(sc.Conv2d(1, 3, 3), sc.MaxPool(2), nn.ReLU())
     relu_first = nn.Sequential(pooled_first[0], nn.ReLU(), pooled_first[1])

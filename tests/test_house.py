@@ -209,13 +209,16 @@ def test_every_found_file_is_public_in_its_room():
 
 
 REQUIREMENTS = {"cv": 25, "mx": 11, "pd": 9, "st": 13, "bp": 9}  # how many of each the lectures make of convolution
-REQUIREMENTS |= {"fb": 9}  # and of filter banks
-CELLS = (5, 6, 7, 8)  # the RF-rows that are filters; the others measure networks
+REQUIREMENTS |= {"fb": 9, "rf": 8}  # of filter banks, and of what they and networks see
+REQUIREMENTS |= {"pl": 15, "pc": 19, "ar": 24, "ac": 5, "ex": 17}  # of poolings, counts, architectures, experiments
+APPLICATIONS = (4, 5)  # the AP-rows there are recipes for
 NUMERICS = (1, 2, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 28)  # N-rows that concern it, on a CPU
 
 
-def test_every_requirement_of_convolution_and_banks_is_named_by_a_test():
+def test_every_requirement_met_so_far_is_named_by_a_test():
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
-    named = set(re.findall(r"(?:(?<=_)|(?<=\b))((?:cv|mx|pd|st|bp|fb|rf|n)\d+)(?=[_\W])", tests.lower()))
+    named = set(
+        re.findall(r"(?:(?<=_)|(?<=\b))((?:cv|mx|pd|st|bp|fb|rf|pl|pc|ar|ac|ex|ap|n)\d+)(?=[_\W])", tests.lower())
+    )
     wanted = {f"{kind}{n}" for kind, most in REQUIREMENTS.items() for n in range(1, most + 1)}
-    assert not (wanted | {f"n{n}" for n in NUMERICS} | {f"rf{n}" for n in CELLS}) - named
+    assert not (wanted | {f"n{n}" for n in NUMERICS} | {f"ap{n}" for n in APPLICATIONS}) - named

@@ -66,7 +66,7 @@ def stacks(draw):
     layers, few = [], st.integers(1, 3)
     for _ in range(draw(st.integers(1, 4))):
         taps, stride, gap = draw(few), draw(st.integers(1, 2)), draw(few)
-        kind = draw(st.sampled_from(["conv", "torch", "pool", "residual", "slice"]))
+        kind = draw(st.sampled_from(["conv", "torch", "pool", "residual", "slice", "blur"]))
         padding = draw(st.integers(0, (taps - 1) * gap))
         if kind == "conv":
             layers.append(sc.Conv1d(1, 1, taps, stride, padding=((padding, 0),), dilation=gap))
@@ -74,6 +74,8 @@ def stacks(draw):
             layers.append(nn.Conv1d(1, 1, taps, stride, padding, gap))
         elif kind == "pool":
             layers.append(nn.AvgPool1d(taps, stride) if draw(st.booleans()) else sc.AvgPool(taps, stride))
+        elif kind == "blur":
+            layers.append(sc.BlurPool(taps, stride, padding=0, dilation=gap))
         elif kind == "slice":
             layers.append(Steps(lambda self, x, s=stride: x[:, :, s - 1 :: s]))
         else:
@@ -101,6 +103,26 @@ def test_rf4_an_interpolated_or_transposed_map_is_never_told_too_little():
         assert max(spans[5:-5]) <= size[0] <= max(spans[5:-5]) + 2
         middles = [(first + last) / 2 for first, last in reach(model, (1, 1, 64))]
         assert abs(middles[8] - (start[0] + 8 * jump[0])) <= 2
+
+
+def test_rf3_our_own_poolings():
+    x = (1, 1, 30)
+    for layer, size, jump in [
+        (sc.MaxPool(3, 2), 3, 2),
+        (sc.LPPool(2, 4), 4, 4),
+        (sc.StochasticPool(3, 1, dilation=2), 5, 1),
+        (sc.BlurPool(5), 5, 2),
+        (sc.MaxBlurPool(3, 2), 5, 2),
+        (sc.AdaptiveMaxPool(10), 3, 3),
+        (sc.FractionalMaxPool(3, 20), 3, 1.5),
+        (sc.Upsample(2), 1, 0.5),
+    ]:
+        row = sc.describe(layer, x)[0]
+        assert (row.receptive_field, row.jump) == ((size,), (jump,)), layer
+        assert row.shape == tuple(layer.eval()(torch.rand(x)).shape)
+    for layer in (sc.PyramidPool((1, 2)), sc.GlobalAvgPool()):
+        row = sc.describe(layer, (1, 3, 3))[0]
+        assert (row.receptive_field, row.jump) == ((3,), None)
 
 
 def test_rf1_three_layers_of_three_taps_see_3_5_and_7():

@@ -52,7 +52,9 @@ class Call:
         if self.name in ORDER:
             return dict(zip(ORDER[self.name].split(), self.args, strict=False)) | self.options
         try:
-            bound = dict(inspect.signature(self.function).bind(*self.args, **self.options).arguments)
+            filled = inspect.signature(self.function).bind(*self.args, **self.options)
+            filled.apply_defaults()
+            bound = dict(filled.arguments)
         except (TypeError, ValueError):
             bound = {str(place): arg for place, arg in enumerate(self.args)} | self.options
         first = next(iter(bound), None)

@@ -64,6 +64,25 @@ def pool(call: Call) -> Found:
     return _moved(call, _windowed(call, taps, taps), ndim), 0
 
 
+def blur(call: Call) -> Found:
+    """A maximum at every position where one is asked for, then weights at every second position."""
+    ndim, weights, options = call.x.ndim - 2, call.get("taps"), call.named
+    smooth = len(weights) if weights is not None else call.get("blur", call.get("kernel_size"))
+    taps, steps = nd.ntuple(smooth, ndim, "blur"), nd.ntuple(call.get("stride", 2), ndim, "stride")
+    largest = nd.ntuple(call.get("kernel_size") if "blur" in options else 1, ndim, "kernel_size")
+    gaps = nd.ntuple(call.get("dilation", 1), ndim, "dilation")
+    first, then = (largest, gaps, call.get("padding")), (taps, (1,) * ndim, "same")
+    if "blur" not in options:
+        first, then = (largest, (1,) * ndim, 0), (taps, gaps, call.get("padding"))
+
+    def change(axis: Axis, a: int) -> Axis:
+        for (size, spread, padding), step in ((first, 1), (then, steps[a])):
+            axis = axis.window(size[a], step, spread[a], nd.margins(padding, size, spread)[a][0])
+        return axis
+
+    return _moved(call, change, ndim), 0
+
+
 def resize(call: Call) -> Found:
     """Adaptive pooling and interpolation: the two sizes say it."""
     mode = str(call.get("mode", ""))
@@ -74,7 +93,10 @@ def resize(call: Call) -> Found:
         if m == 1:
             return axis.whole(n)._replace(dim=axis.dim)
         bins = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
-        return axis.resized(n, m, bins if m < n else 1 if m == n else neighbours)
+        taps = (
+            nd.ntuple(call.get("kernel_size", 1), call.x.ndim - 2, "kernel_size")[a] if "fraction" in call.name else 1
+        )
+        return axis.resized(n, m, max(bins, taps) if m < n else 1 if m == n else neighbours)
 
     return _moved(call, change, call.x.ndim - 2), 0
 
@@ -151,7 +173,7 @@ def everything(call: Call) -> Found:
         macs += 2 * call.answer.numel() * call.tensors[0].shape[0 if call.name.startswith("multi_head") else -2]
     if call.name == "einsum":
         macs = _products(call)
-    whole = [Seen(tuple(_all(axis, x) for axis in seen.axes), seen.depth + 1) for x, seen in several]
+    whole = [Seen(tuple(_all(axis, x) for axis in seen.axes), seen.depth + bool(macs)) for x, seen in several]
     return (union(whole) if whole else None), macs
 
 
@@ -238,6 +260,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("permute", "movedim", "transpose", "swapaxes", "moveaxis", "swapdims"), turned),
     **dict.fromkeys(("softmax", "log_softmax", "cumsum", "flip", "roll", "sort"), mixing),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "norm"), summed),
+    **dict.fromkeys(("blur_pool", "max_blur_pool"), blur),
+    **dict.fromkeys(("pyramid_pool", "global_pool", "group_max_pool"), everything),
     **dict.fromkeys(("T", "mT", "H", "mH", "t"), turned),
     **dict.fromkeys(("multi_head_attention_forward", "scaled_dot_product_attention"), everything),
     **dict.fromkeys(("_native_multi_head_attention", "_transformer_encoder_layer_fwd"), everything),
