@@ -104,6 +104,8 @@ def climbed(job: Job, parts: Any, rung: Rung, activation: str | None, own: dict[
     """One rung as published, but for what the command line changes."""
     options: dict[str, Any] = {"epochs": rung.epochs, "lr": rung.lr, "batch_size": PUBLISHED_BATCH}
     options |= {"optimizer": "sgd", "weight_decay": rung.decay} | own
+    if activation not in (None, rung.activation):
+        job.note(f"Not as published: {activation} for {rung.activation}.")
     changed = [f"{name} {options[name]} for {usual}" for name, usual in _usual(rung).items() if options[name] != usual]
     if changed:
         job.note(f"Not as published: {', '.join(changed)}.")
@@ -123,7 +125,7 @@ def strongest(job: Job, parts: Any, activation: str, own: dict[str, Any]) -> dic
     options: dict[str, Any] = {"epochs": 24, "lr": 0.01, "batch_size": 100, "weight_decay": 0.02}
     options |= {"schedule": "one-cycle", "average": 0.998, "loss": nn.CrossEntropyLoss(label_smoothing=0.05)}
     net = _mnist.residual_net(activation)
-    net.to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = fit(net, augment.Augmented(parts.train, _mnist.vary), parts.valid, job=job, **options | own)
     return report(job, net, rows, parts)
 

@@ -16,13 +16,15 @@ def value(text: str) -> Any:
         return [value(part) for part in text.split(",") if part]
     try:
         found = json.loads(text.lower() if text.lower() in ("true", "false") else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return found if isinstance(found, int | float | bool) else text
 
 
-def options(parts: list[str], taken: list[str], whose: str, *, more: bool = False) -> dict[str, Any]:
+def options(parts: list[str], taken: Any, whose: str, *, more: bool = False) -> dict[str, Any]:
     """name=value pairs as keyword arguments; a name not taken is refused, unless more are (`**options`).
+
+    taken is names, or a dict of them with their usual values: what is usually true or false is nothing else.
 
     >>> options(["wavelengths=4,8"], ["wavelengths"], "bank gabor.pyramid")
     {'wavelengths': [4, 8]}
@@ -34,4 +36,6 @@ def options(parts: list[str], taken: list[str], whose: str, *, more: bool = Fals
         if not sign or not (more or name in taken):
             raise ValueError(f"option {part!r}: {whose} takes {', '.join(taken)}, each as name=value")
         given[name] = value(text)
+        if isinstance(taken, dict) and isinstance(taken.get(name), bool) and not isinstance(given[name], bool):
+            raise ValueError(f"option {part!r}: {name} is true or false")
     return given

@@ -1,6 +1,7 @@
 """describe and receptive_field: counts by hand, receptive fields by what a gradient reaches."""
 
 import json
+import threading
 
 import pytest
 import torch
@@ -237,6 +238,114 @@ def test_a_model_that_looks_at_values_is_run_on_zeros():
     assert sc.describe(looks, (1, 1, 8))[0].shape == (1, 1, 6)
 
 
+def test_describe_hears_its_own_thread_only():
+    net = nn.Sequential(*[sc.Conv1d(4, 4, 3, padding="same") for _ in range(40)])
+    alone = sc.describe(net, (1, 4, 50))
+    x, weight, stop = torch.randn(1, 2, 64), torch.randn(2, 2, 3), threading.Event()
+
+    def work():
+        while not stop.is_set():
+            sc.conv(x, weight)
+
+    other = threading.Thread(target=work)
+    other.start()
+    try:
+        assert all(sc.describe(net, (1, 4, 50)) == alone for _ in range(3))
+    finally:
+        stop.set()
+        other.join()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "macs"),
+    [
+        (lambda: nn.LSTM(8, 16, batch_first=True), (2, 50, 8), 2 * 50 * (4 * 16 * 8 + 4 * 16 * 16)),
+        (lambda: nn.Bilinear(5, 6, 7), [(3, 5), (3, 6)], 3 * 5 * 6 * 7),
+        (lambda: nn.MultiheadAttention(16, 4), [(5, 1, 16), (70, 1, 16), (70, 1, 16)], 150 * 256 + 2 * 5 * 70 * 16),
+    ],
+)
+def test_ar23_recurrence_and_attention_by_hand(layer, shape, macs):
+    assert sc.describe(layer(), shape).macs == macs
+
+
+CONV5 = lambda: nn.Conv1d(1, 1, 5, padding=2)
+
+
+def written(self, x):
+    z = x.clone()
+    z[:, :, 3:] = self.c(x)[:, :, :-3]
+    return z * 1
+
+
+def added(self, x):
+    y = self.c(x)
+    y[:, :, 4:].add_(y[:, :, :-4].clone())
+    return y * 1
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        written,
+        added,
+        lambda self, x: self.c(x) + torch.roll(x, 9, 2),
+        lambda self, x: self.c(x) + x.roll(9, dims=2),
+        lambda self, x: self.c(x) + x.flip(2),
+        lambda self, x: self.c(x)[:, :, torch.arange(39, -1, -1)],
+        lambda self, x: self.c(x).cummax(2).values,
+        lambda self, x: F.normalize(self.c(x), dim=2),
+        lambda self, x: torch.take_along_dim(x, self.c(x).argsort(2), 2),
+    ],
+)
+def test_rf3_what_is_written_moved_or_mixed_is_never_told_too_little(work):
+    """Each of these sees far: told is all there is."""
+    model = nn.Sequential(Steps(work, c=CONV5()), nn.Conv1d(1, 1, 1))
+    assert sc.receptive_field(model, input_shape=(1, 1, 40)).size[0] >= 40
+
+
+def test_rf3_several_upsamplings_in_a_row():
+    for layers in (
+        [nn.ConvTranspose1d(1, 1, 4, 2, 1) for _ in range(3)],
+        [nn.Upsample(scale_factor=2, mode="linear") for _ in range(2)],
+        [nn.Upsample(scale_factor=2, mode="linear", align_corners=True)],
+        [nn.Upsample(scale_factor=0.5, mode="linear")],
+    ):
+        model = nn.Sequential(*layers)
+        size, _, _ = sc.receptive_field(model, input_shape=(1, 1, 16))
+        most = max(last - first + 1 for first, last in reach(model, (1, 1, 16)))
+        assert most <= size[0] <= most + 1
+
+
+def test_what_a_module_keeps_for_itself_is_undone():
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = None
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, x):
+            if self.table is None:
+                self.table = torch.arange(x.shape[-1]).to(x.device)
+            self.seen += 1
+            return x + self.table + (0 if float(x.sum()) == 0 else 1)
+
+    model = Keeps()
+    state = torch.random.get_rng_state()
+    sc.describe(model, (1, 1, 6))
+    assert model.table is None
+    assert model.seen == 0
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert model(torch.zeros(1, 1, 6)).device.type == "cpu"
+
+
+def test_wrapped_and_other_precisions():
+    net = nn.Sequential(nn.Conv1d(1, 2, 3))
+    assert sc.describe(torch.compile(net, backend="eager"), (1, 1, 8))[0].name == "0"
+    assert sc.describe(nn.DataParallel(net), (1, 1, 8)).parameters == 8
+    for kind in (torch.float16, torch.float64):
+        assert sc.describe(net.to(kind), (1, 1, 8))[0].shape == (1, 2, 6)
+
+
 def test_several_inputs_meet():
     two = Steps(
         lambda self, a, b: self.a(a) + self.b(b), a=nn.Conv1d(1, 2, 3, padding=1), b=nn.Conv1d(3, 2, 7, padding=3)
@@ -246,11 +355,19 @@ def test_several_inputs_meet():
     assert rows[-1].receptive_field == (7,)
 
 
+def raises(self, x):
+    raise ValueError("one\ntwo\nthree")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: sc.describe(nn.Conv1d(3, 4, 3), (1, 2, 8)), r"does not take an input of shape \(1, 2, 8\)"),
         (lambda: sc.describe(nn.Conv1d(3, 4, 3), (1, 3, -8)), "input_shape"),
+        (lambda: sc.describe(Steps(raises), (1, 3, 8)), r"\(1, 3, 8\): one$"),
+        (lambda: sc.describe(nn.LazyConv1d(3, 3), (1, 3, 8)), "'weight' has no size yet: call the model once"),
+        (lambda: sc.describe(torch.relu, (1, 3, 8)), "expected a torch.nn.Module"),
+        (lambda: sc.describe(nn.Conv1d(3, 4, 3), 9), "input_shape 9 is not"),
         (lambda: sc.receptive_field(nn.Linear(3, 4)), "no convolution to tell its input by"),
         (lambda: sc.receptive_field(nn.Sequential(nn.Conv1d(1, 1, 3)), node="7"), r"node '7' is not one of \['0'\]"),
     ],

@@ -31,6 +31,8 @@ def read(arguments: list[str], kinds: Mapping[str, Kind | bool], short: Mapping[
         elif not key.startswith("--") or name not in kinds:
             known = [*(short or {}), *(f"--{name.replace('_', '-')}" for name in kinds)]
             raise console.UsageError(f"unknown argument {word!r}: {console.nearest(word, known)}")
+        elif kinds[name] is False and sign:
+            raise console.UsageError(f"{key} takes no value, and {word!r} gives one")
         elif kinds[name] is False:
             options[name] = True
         elif not (sign or words):

@@ -66,7 +66,9 @@ def _read(arguments: list[str], sets: list[str]) -> tuple[dict[str, Any], list[s
     """Options and names, or one line that says what is wrong."""
     kinds = {"repeats": int, "only": str, "device": str, "output": str}
     given, names = _arguments.read(arguments, kinds)
-    options = {"repeats": 5, "only": "", "device": "cpu"} | {k: v for k, v in given.items() if v is not None}
+    options: dict[str, Any] = {"repeats": 5, "only": "", "device": "cpu"} | {
+        k: v for k, v in given.items() if v is not None
+    }
     options = {"output": None} | options
     for name in names:
         if name not in sets:

@@ -22,6 +22,7 @@ USAGE = """usage: sigconv describe MODEL [--ndim N] [--size N[,N…]] [--in-chan
 Nothing is computed and no weights are made: a model of any size takes a second. Models:
 {table}"""
 
+MOST = {"ndim": 16, "in_channels": 1 << 31, "classes": 1 << 31, "batch": 1 << 31}
 KINDS: dict[str, Any] = {
     "ndim": int,
     "size": _arguments.numbers(int),
@@ -40,9 +41,10 @@ def main(arguments: list[str]) -> int:
     options, specs = _arguments.read(arguments, KINDS)
     if len(specs) != 1:
         raise console.UsageError(f"describe takes one MODEL, not {len(specs)}: {' '.join(specs)}")
-    for name in ("ndim", "in_channels", "classes", "batch"):
-        if options[name] is not None and options[name] < 1:
-            raise console.UsageError(f"--{name.replace('_', '-')} {options[name]} must be at least 1")
+    for name, most in MOST.items():
+        if options[name] is not None and not 1 <= options[name] <= most:
+            word = f"--{name.replace('_', '-')} {options[name]}"
+            raise console.UsageError(f"{word} must be at least 1" + (f", and {most} at most" * (options[name] > most)))
     summary = _summary(specs[0], options)
     if options["json"]:
         console.answer({"model": specs[0]} | summary.record())
@@ -64,7 +66,9 @@ def _summary(spec: str, options: dict[str, Any]) -> Any:
             return _pattern(spec, options)
         module, _, own = models.read(spec)
         taken = inspect.signature(module.build).parameters
-        given = {name: options[name] for name in ("ndim", "in_channels", "classes", "width") if options[name]}
+        given = {
+            name: options[name] for name in ("ndim", "in_channels", "classes", "width") if options[name] is not None
+        }
         wrong = [f"--{name.replace('_', '-')}" for name in given if name not in taken]
         if wrong:
             raise ValueError(f"{spec} takes no {' '.join(wrong)}")
@@ -74,8 +78,8 @@ def _summary(spec: str, options: dict[str, Any]) -> Any:
         with torch.device("meta"):
             model = models.build(spec, **given)
         return sc.describe(model, shape)
-    except (ValueError, TypeError) as error:
-        raise console.UsageError(str(error)) from None
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # torch refuses sizes in ways of its own
+        raise console.UsageError(f"{spec}: {str(error).splitlines()[0]}") from None
 
 
 def _pattern(spec: str, options: dict[str, Any]) -> Any:

@@ -113,7 +113,7 @@ def _plain(x: Any, path: str) -> Any:
 
 def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
     """Options and the bank's word, or one line that says what is wrong."""
-    kinds = {"output": str, "ndim": int, "fs": _arguments.numbers(float), "on": str, "what": str}
+    kinds: dict[str, Any] = {"output": str, "ndim": int, "fs": _arguments.numbers(float), "on": str, "what": str}
     options, specs = _arguments.read(arguments, kinds, {"-o": "--output"})
     if len(specs) != 1:
         raise console.UsageError(f"show takes one BANK, not {len(specs)}: {' '.join(specs)}")

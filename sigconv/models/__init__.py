@@ -60,7 +60,9 @@ def read(spec: str) -> tuple[ModuleType, str, dict[str, Any]]:
     module = architecture(name)
     variant = parts.pop(0) if parts and "=" not in parts[0] else module.VARIANTS[0]
     nd.one_of(variant, module.VARIANTS, f"{name} variant")
-    taken = [name for name, p in inspect.signature(module.build).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    taken = {
+        name: p.default for name, p in inspect.signature(module.build).parameters.items() if p.kind is p.KEYWORD_ONLY
+    }
     return module, variant, words.options(parts, taken, f"model {name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,8 @@ def scaled(channels: int, width: float, multiple: int = 1) -> int:
     >>> scaled(64, 1 / 16), scaled(96, 0.25, multiple=2), scaled(3, 0.01)
     (4, 24, 1)
     """
-    if not width > 0:
-        raise ValueError(f"width {width} must be above 0: it multiplies every channel count")
+    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width < math.inf:
+        raise ValueError(f"width {width!r} must be a number above 0: it multiplies every channel count")
     return max(round(channels * width / multiple), 1) * multiple
 
 

@@ -60,6 +60,12 @@ def convert(model: nn.Module, *, output: str = "average") -> FullyConvolutional:
     torch.Size([1, 2, 3])
     """
     features, dense = _halves(model)
+    fixed = next(
+        (m for m in [*features.modules(), *dense] if type(m).__name__.startswith(("Adaptive", "Pyramid"))), None
+    )
+    kept = next((m for m in dense if any(True for _ in m.buffers())), None)
+    if fixed is not None or kept is not None:
+        raise TypeError(f"model has a {type(fixed or kept).__name__}: it answers for whole inputs, and cannot be slid")
     convolutions = [module for module in features if isinstance(module, Conv)]
     linear = next((module for module in dense if isinstance(module, nn.Linear)), None)
     if not convolutions or linear is None:

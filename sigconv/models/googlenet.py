@@ -156,7 +156,8 @@ def build(
     """GoogLeNet: of the "paper" (biases, LRN), of "torchvision" (bn, 3x3 for 5x5: E23), or "5x5-bn", true 5x5 and bn.
 
     (batch, in_channels, *space) -> (batch, classes); with aux=True in training Outputs of three such, which `loss`
-    takes. dropout 0.4 in the paper, 0.2 in torchvision. Source: Szegedy et al. 2015.
+    takes. dropout 0.4 in the paper, 0.2 in torchvision. torchvision's published weights expect values scaled from 0..1
+    to -1..1, (x - 0.5) / 0.5, whatever its other models take. Source: Szegedy et al. 2015.
 
     >>> import torch
     >>> with torch.device("meta"):

@@ -43,7 +43,8 @@ def build(
         for _ in range(3):
             out = scaled(15, width)
             layers += [Conv(channels, out, 3, stride=2, ndim=ndim), activated(activation, out, ndim)]
-            channels, space = out, nd.output_size(space, *(((n,) * ndim) for n in (3, 2, 1)), ((0, 0),) * ndim)
+            channels = out
+            space = nd.output_size(space, (3,) * ndim, (2,) * ndim, (1,) * ndim, ((0, 0),) * ndim)
         widths: tuple[int, ...] = ()
     else:
         widths = WIDTHS[variant]

@@ -54,8 +54,8 @@ def build(
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (size, stride, padding, shape, pool, drop) in enumerate(BLOCKS[variant], start=1):
         widths = [classes if units is None else scaled(units, width) for units in shape]
-        last = {"ndim": ndim, "activation": activation, "last": shape[-1] is not None}
-        layers[f"mlpconv{i}"] = MLPConv(in_channels, widths, size, stride=stride, padding=padding, **last)
+        options = {"ndim": ndim, "activation": activation}
+        layers[f"mlpconv{i}"] = MLPConv(in_channels, widths, size, stride=stride, padding=padding, **options)
         in_channels = widths[-1]
         if pool is not None:
             layers[f"pool{i}"] = pool(3, 2, ceil_mode=True)

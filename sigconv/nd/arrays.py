@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,17 +13,26 @@ import torch
 from torch import Tensor
 
 Watcher = Callable[[Callable[..., Any], tuple, dict[str, Any]], Any]
-_watchers: list[Watcher] = []
+_watchers: dict[int, Watcher] = {}  # by thread: nobody else is watched
 
 
 @contextlib.contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """While this lasts, watcher(function, args, options) is called in place of our functions, and answers for them."""
-    _watchers.append(watcher)
+    """In this thread, watcher(function, args, options) is called in place of our functions, and answers for them."""
+    me = threading.get_ident()
+    before = _watchers.get(me)
+    _watchers[me] = watcher
     try:
         yield
     finally:
-        _watchers.remove(watcher)
+        del _watchers[me]
+        if before is not None:
+            _watchers[me] = before
+
+
+def _call(function: Callable[..., Any], args: tuple, options: dict[str, Any]) -> Any:
+    watcher = _watchers.get(threading.get_ident())
+    return function(*args, **options) if watcher is None else watcher(function, args, options)
 
 
 def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +41,7 @@ def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def either(x: Any, *args: Any, **options: Any) -> Any:
         if isinstance(x, Tensor):
-            return _watchers[-1](function, (x, *args), options) if _watchers else function(x, *args, **options)
+            return _call(function, (x, *args), options) if _watchers else function(x, *args, **options)
         if not isinstance(x, np.ndarray):
             raise TypeError(f"{function.__name__} takes a tensor or a NumPy array, not {type(x).__name__}")
         if any(isinstance(a, np.ma.MaskedArray) for a in (x, *args, *options.values())):

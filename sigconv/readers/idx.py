@@ -13,6 +13,7 @@ import numpy as np
 
 from sigconv import files
 
+MOST_AXES = 32
 MOST_BYTES = 4 << 30  # of an array, unpacked
 MOST_PACKED = 1032  # times what gzip at its best makes of zeros
 KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -51,7 +52,7 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     if len(content) < header.bytes or beyond:
         more = "more follow" if beyond else f"it has {len(content)}: cut short?"
         raise fail(f"its header says {header.bytes} bytes {header.shape} of {header.dtype.name}, and {more}")
-    return np.frombuffer(content, header.dtype).reshape(header.shape).astype(header.dtype.newbyteorder("="))
+    return np.frombuffer(content, header.dtype).reshape(header.shape).astype(header.dtype.newbyteorder("="), copy=False)
 
 
 def check(stream: Any, most: int, fail: Any) -> Header:
@@ -68,8 +69,10 @@ def check(stream: Any, most: int, fail: Any) -> Header:
     if len(sizes) < 4 * axes:
         raise fail(f"its header ends within the sizes of its {axes} axes: cut short?")
     shape, dtype = struct.unpack(f">{axes}I", sizes), np.dtype(KINDS[mark[2]])
+    if axes > MOST_AXES:
+        raise fail(f"its header says {axes} axes, and an array has at most {MOST_AXES}")
     whole = math.prod(shape) * dtype.itemsize
-    if whole > min(most, MOST_BYTES) or axes > 32:
+    if whole > min(most, MOST_BYTES) or math.prod(max(n, 1) for n in shape) * dtype.itemsize > MOST_BYTES:
         room = f"the most it can hold is {most}" if most < MOST_BYTES else f"the most read at once is {MOST_BYTES}"
         raise fail(f"its header says {axes} axes and {whole} bytes, and {room}")
     return Header(shape, dtype, whole)

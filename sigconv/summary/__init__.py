@@ -32,11 +32,12 @@ class ReceptiveField(NamedTuple):
 def describe(model: nn.Module, input_shape: Any, *, dtype: torch.dtype | None = None) -> Summary:
     """Every layer of a model with its shape, parameters, multiply-accumulates and receptive field (RF3, AR23).
 
-    input_shape is (batch, channels, *space), or a list of shapes for several inputs; dtype is torch's default, or an
+    input_shape is (batch, channels, *space), or a list of shapes for several inputs; dtype is the model's own, or an
     integer one for tokens, (batch, *space). The model answers on torch's meta device: nothing is computed, no memory is
     taken, its state is left as it is. Any graph is followed, with branches, functions between the layers and torch's
-    own modules; a receptive field is never told too small, and is not cut off at the input's ends. What a border copies
-    is not counted as seen. Models that look at their values are run once, on zeros.
+    own modules; a receptive field is told too large rather than too small, and is not cut off at the input's ends. What
+    a border copies, and what a normalization takes its statistics from, is not counted as seen. Models that look at
+    their values are run once, on zeros.
 
     Returns a Summary: rows of name, kind, shape, parameters, macs, receptive_field, jump, start, depth, with totals.
     Raises ValueError where the model does not take the shape.
@@ -45,9 +46,10 @@ def describe(model: nn.Module, input_shape: Any, *, dtype: torch.dtype | None = 
     >>> rows[2].shape, rows[2].parameters, rows[2].macs, rows[2].receptive_field, rows.macs
     ((1, 4, 14, 14), 292, 56448, (7, 7), 111744)
     """
+    model = _unwrapped(model)
     watcher, failed = _watch(model, _shapes(input_shape), dtype)
     if failed is not None:
-        raise ValueError(f"the model does not take an input of shape {input_shape}: {failed}") from failed
+        raise ValueError(f"the model does not take an input of shape {input_shape}: {_line(failed)}") from failed
     total = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Summary(watcher.rows, total, trainable, input_shape)
@@ -64,15 +66,41 @@ def receptive_field(
     >>> receptive_field(nn.Sequential(nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 3, stride=2)))
     ReceptiveField(size=(7,), jump=(2,), start=(3,))
     """
+    model = _unwrapped(model)
     for shape in [_shapes(input_shape)] if input_shape is not None else _guesses(model):
         watcher, failed = _watch(model, shape, dtype, node)
-        spatial = [name for name, (out, _) in watcher.found.items() if name and out.ndim > 2]
+        spatial = [name for name, (out, _) in watcher.found.items() if out.ndim > 2]
+        spatial = [name for name in spatial if name] or spatial
         wanted = node if node is not None else spatial[-1] if spatial else None
         if wanted in watcher.found and watcher.found[wanted][1] is not None:
             return ReceptiveField(*numbers(watcher.found[wanted][1]))  # type: ignore[arg-type]
     if node is not None and node not in watcher.found and failed is None:
         raise ValueError(f"node {node!r} is not one of {sorted(filter(None, watcher.found))}")
-    raise ValueError(f"the receptive field of {node or 'the model'!r} was not found: {failed or 'give input_shape='}")
+    why = "give input_shape=" if input_shape is None and failed is None else _line(failed) or "no space is left of it"
+    raise ValueError(f"the receptive field of {node or 'the model'!r} was not found: {why}")
+
+
+def _unwrapped(model: Any) -> nn.Module:
+    """The module itself, out of what compiles or distributes it."""
+    while isinstance(model, nn.Module):
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
+            inner = model.module
+        if inner is None:
+            break
+        model = inner
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(f"model is a {type(model).__name__}: expected a torch.nn.Module that is not scripted")
+    lazy = next((name for name, p in model.named_parameters() if isinstance(p, nn.UninitializedParameter)), None)
+    if lazy is not None:
+        raise ValueError(f"parameter {lazy!r} has no size yet: call the model once, then describe it")
+    return model
+
+
+def _line(error: Exception | None) -> str:
+    """An error's text in one line, whatever its writer made of it."""
+    text = " ".join(str(error).split("\n", 1)[0].split()) if error is not None else ""
+    return text or (type(error).__name__ if error is not None else "")
 
 
 def _watch(
@@ -83,9 +111,13 @@ def _watch(
     bare = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     shared = {id(tensor): bare[name] for name, tensor in state.items()}  # tied parameters stay one
     bare = {name: shared[id(tensor)] for name, tensor in state.items()}
+    kinds = [tensor.dtype for tensor in state.values() if tensor.is_floating_point()]
+    if dtype is None and kinds and torch.get_default_dtype() not in kinds:
+        dtype = kinds[0]
     watcher, failed = _run(model, bare, [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes], node)
     if failed is not None and node not in watcher.found and _wants_values(failed):
         where = next((tensor.device for tensor in state.values()), None)
+        state = {name: tensor.detach().clone() for name, tensor in state.items()}
         watcher, failed = _run(model, state, [torch.zeros(shape, dtype=dtype, device=where) for shape in shapes], node)
     return watcher, failed
 
@@ -114,6 +146,8 @@ def _wants_values(error: Exception) -> bool:
 
 
 def _shapes(input_shape: Any) -> list[tuple[int, ...]]:
+    if not isinstance(input_shape, tuple | list):
+        raise TypeError(f"input_shape {input_shape!r} is not (batch, channels, *space), nor a list of such")
     several = isinstance(input_shape, list) and all(isinstance(shape, tuple | list) for shape in input_shape)
     return [nd.ntuple(tuple(s), len(s), "input_shape", least=0) for s in (input_shape if several else [input_shape])]
 
@@ -121,25 +155,30 @@ def _shapes(input_shape: Any) -> list[tuple[int, ...]]:
 def _guesses(model: nn.Module) -> Iterator[list[tuple[int, ...]]]:
     """Inputs a model may take, from its first convolution: larger and larger ones."""
     for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(getattr(module, "in_channels", None), int) and isinstance(weight, Tensor) and weight.ndim > 2:
-            ndim = weight.ndim - 2
+        weight, channels = getattr(module, "weight", None), getattr(module, "in_channels", None)
+        if isinstance(channels, int) and isinstance(weight, Tensor) and weight.ndim > 2:
             for n in (32, 64, 128, 224, 227, 256, 512, 1024, 4096):
-                yield [(1, module.in_channels, *[n] * ndim)]
+                yield [(1, channels, *[n] * (weight.ndim - 2))]
             return
     raise ValueError("the model has no convolution to tell its input by: give input_shape=")
 
 
 @contextlib.contextmanager
 def _still(model: nn.Module) -> Iterator[None]:
-    """The model as it is used, not as it is trained; then as it was."""
-    before = {module: module.training for module in model.modules()}
+    """The model as it is used, not as it is trained; then as it was, with whatever it kept for itself undone."""
+    parts = ("_parameters", "_buffers", "_modules")
+    before = {module: (dict(vars(module)), [dict(vars(module)[part]) for part in parts]) for module in model.modules()}
     model.eval()
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
-        for module, training in before.items():
-            module.training = training
+        for module, (own, held) in before.items():
+            vars(module).clear()
+            vars(module).update(own)
+            for part, entries in zip(parts, held, strict=True):
+                vars(module)[part].clear()
+                vars(module)[part].update(entries)
 
 
 @contextlib.contextmanager
@@ -151,8 +190,8 @@ def _seeing(watcher: Watcher) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hooked(model: nn.Module, watcher: Watcher) -> Iterator[None]:
-    hooks = [module.register_forward_pre_hook(watcher.enter) for module in model.modules()]
-    hooks += [module.register_forward_hook(watcher.leave) for module in model.modules()]
+    hooks = [module.register_forward_pre_hook(watcher.enter, with_kwargs=True) for module in model.modules()]
+    hooks += [module.register_forward_hook(watcher.leave, with_kwargs=True) for module in model.modules()]
     try:
         yield
     finally:

@@ -23,8 +23,10 @@ ORDER = {  # of arguments, for functions that inspect cannot read
     **{f"avg_pool{n}": "input kernel_size stride padding" for n in NDIMS},
     **{f"lp_pool{n}": "input norm_type kernel_size stride" for n in NDIMS},
     **dict.fromkeys(("linear", "matmul", "mm", "bmm"), "input weight bias"),
+    **dict.fromkeys(("addmm", "baddbmm"), "bias input weight"),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "norm"), "input dim"),
-    **dict.fromkeys(("softmax", "log_softmax", "cumsum", "flip", "roll", "sort"), "input dim"),
+    **dict.fromkeys(("softmax", "log_softmax", "cumsum", "cumprod", "flip", "sort"), "input dim"),
+    "roll": "input shifts dim",
     "pad": "input pad mode value",
     "__getitem__": "input index",
 }

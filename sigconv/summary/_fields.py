@@ -33,22 +33,30 @@ class Axis(NamedTuple):
         """Behind a layer that looks through windows."""
         reach = dilation * (taps - 1)
         middle = self.start + (Fraction(reach, 2) - before) * self.jump
-        seen = reach * self.jump if not self.grain else math.ceil(reach * self.jump / self.grain) * self.grain
-        return self._replace(size=self.size + seen, jump=self.jump * stride, start=middle)
+        return self._replace(size=self.size + self._across(reach), jump=self.jump * stride, start=middle)
 
     def transposed(self, taps: int, stride: int, dilation: int, before: int) -> Self:
         """Behind the transpose of such a layer: positions lie between those of the input."""
         reach = dilation * (taps - 1)
         middle = self.start + self.jump * (before - Fraction(reach, 2)) / stride
-        size, jump = self.size + reach // stride * self.jump, Fraction(self.jump) / stride
+        size, jump = self.size + self._across(reach // stride), Fraction(self.jump) / stride
         return self._replace(size=size, jump=jump, start=middle, grain=self.grain or (self.jump if stride > 1 else 0))
 
-    def resized(self, before: int, after: int, taps: int) -> Self:
-        """Behind bins or interpolation from so many positions to so many, each of which sees so many taps."""
-        step = Fraction(before, after)
-        middle = self.start + self.jump * (step - 1) / 2
+    def resized(self, before: int, after: int, taps: int, *, corners: bool = False) -> Self:
+        """Behind bins or interpolation from so many positions to so many, each of which sees so many taps.
+
+        corners: the first positions, and the last, look at the same place; else the ends of the axis do.
+        """
+        step = Fraction(before - 1, after - 1) if corners and after > 1 else Fraction(before, after)
+        middle = self.start if corners else self.start + self.jump * (step - 1) / 2
         grain = self.grain or (self.jump if step.denominator > 1 else 0)
-        return self._replace(size=self.size + (taps - 1) * self.jump, jump=self.jump * step, start=middle, grain=grain)
+        size = self.size + self._across(taps - 1)
+        return self._replace(size=size, jump=self.jump * step, start=middle, grain=grain)
+
+    def _across(self, positions: int) -> Number:
+        """Samples from the first to the last of so many positions in a row, at most."""
+        reach = positions * self.jump
+        return math.ceil(reach / self.grain) * self.grain if self.grain else reach
 
     def whole(self, positions: int) -> Self:
         """Behind what sees all positions at once."""
@@ -80,7 +88,9 @@ def numbers(seen: Seen | None) -> tuple[tuple | None, tuple | None, tuple | None
     """Size, jump and start, a number per axis of the input; no jump where no position moves, nothing if unknown."""
     if seen is None:
         return None, None, None
-    size, jump, start = (tuple(_plain(axis[field]) for axis in seen.axes) for field in (1, 2, 3))
+    size = tuple(_plain(axis.size) for axis in seen.axes)
+    jump = tuple(_plain(axis.jump) for axis in seen.axes)
+    start = tuple(_plain(axis.start) for axis in seen.axes)
     return size, jump if any(axis.dim is not None for axis in seen.axes) else None, start
 
 

@@ -1,7 +1,6 @@
 """What torch's functions and ours do to receptive fields, and what they cost: a rule for every kind of function.
 
-A rule reads a Call and returns what the answer sees, and multiply-accumulates. What no rule knows keeps the dimensions
-that stay, and sees all of the others: never too little.
+A rule reads a Call and returns what the answer sees, and multiply-accumulates. _names says which rule is whose.
 """
 
 from __future__ import annotations
@@ -13,16 +12,10 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.summary._calls import NDIMS, ORDER, Call
+from sigconv.summary._calls import Call
 from sigconv.summary._fields import Axis, Seen, union
 
 Found = tuple[Seen | None, int]
-Rule = Callable[[Call], Found]
-
-
-def rule_of(call: Call) -> Rule:
-    """The rule for a call."""
-    return RULES.get(call.name, other)
 
 
 def conv(call: Call) -> Found:
@@ -86,42 +79,53 @@ def blur(call: Call) -> Found:
 def resize(call: Call) -> Found:
     """Adaptive pooling and interpolation: the two sizes say it."""
     mode = str(call.get("mode", ""))
-    neighbours = 2 if "linear" in mode or mode in ("bicubic", "transposed") else 1
+    neighbours = 4 if mode == "bicubic" else 2 if "linear" in mode or mode == "transposed" else 1
+    binned = call.name.startswith("adaptive") or mode == "area"
 
     def change(axis: Axis, a: int) -> Axis:
         n, m = call.x.shape[2 + a], call.answer.shape[2 + a]
-        if m == 1:
+        if binned and m == 1:
             return axis.whole(n)._replace(dim=axis.dim)
-        bins = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
-        taps = (
-            nd.ntuple(call.get("kernel_size", 1), call.x.ndim - 2, "kernel_size")[a] if "fraction" in call.name else 1
-        )
-        return axis.resized(n, m, max(bins, taps) if m < n else 1 if m == n else neighbours)
+        taps = 1 if n == m else neighbours
+        if binned:
+            taps = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+        elif call.name.startswith("fractional"):
+            taps = nd.ntuple(call.get("kernel_size"), call.x.ndim - 2, "kernel_size")[a]
+        elif call.get("antialias") and m < n:
+            taps = math.ceil(neighbours * n / m) + 1
+        return axis.resized(n, m, taps, corners=bool(call.get("align_corners")))
 
     return _moved(call, change, call.x.ndim - 2), 0
 
 
 def dense(call: Call) -> Found:
     """A matrix times the last dimension, which is summed over; of two products of the input, all is seen."""
-    several = [found for found in map(call.see, call.tensors) if found is not None]
+    factors = [x for x in (call.x, call.get("weight", call.get("other"))) if isinstance(x, Tensor)]
+    several = [(x, seen) for x, seen in ((x, call.see(x)) for x in factors) if seen is not None]
     macs = call.answer.numel() * call.x.shape[-1]
     if not several:
         return None, macs
-    mixed = lambda axis: axis.dim is not None and (len(several) > 1 or axis.dim == call.x.ndim - 1)
-    axes = (axis.whole(call.x.shape[axis.dim]) if mixed(axis) else axis for axis in several[0].axes)
-    return Seen(tuple(axes), max(seen.depth for seen in several) + 1), macs
+    if len(several) > 1:
+        together = union([whole(seen, x) for x, seen in several])
+        return together._replace(depth=together.depth + 1), macs
+    x, seen = several[0]
+    summed_over = x.ndim - 1 if x is call.x else x.ndim - 2  # of a second factor, the last but one
+    axes = (_all(axis, x) if axis.dim == summed_over else axis for axis in seen.axes)
+    return Seen(tuple(axes), seen.depth + 1), macs
 
 
 def pad(call: Call) -> Found:
     """Positions begin earlier."""
     before = {call.x.ndim - 1 - place: side for place, side in enumerate(list(call.get("pad", ()))[::2])}
-    return _each(call, lambda axis, n: axis.window(1, before=before.get(axis.dim, 0))), 0
+    return _each(call, lambda axis, n: axis.window(1, before=before.get(axis.dim or 0, 0))), 0
 
 
 def cut(call: Call) -> Found:
-    """Slices with steps keep their place; other indices are taken for whatever they may be."""
+    """Slices with steps keep their place; lists of indices may take from anywhere."""
     keys = call.get("index")
     keys = list(keys) if isinstance(keys, tuple) else [keys]
+    if any(isinstance(key, Tensor | list | tuple) for key in keys):
+        return everything(call)
     if not all(isinstance(key, slice) or key is Ellipsis for key in keys):
         return other(call)
     at = next((place for place, key in enumerate(keys) if key is Ellipsis), len(keys))
@@ -143,7 +147,7 @@ def turned(call: Call) -> Found:
 
 def mixing(call: Call) -> Found:
     """Functions along a dimension whose length stays, though every position sees all of it."""
-    wanted = _dims(call)
+    wanted = range(call.x.ndim) if len(call.args) > 3 else _dims(call)  # x.flip(2, 3)
     return _each(call, lambda axis, n: axis.whole(n) if axis.dim in wanted else axis), 0
 
 
@@ -162,28 +166,14 @@ def summed(call: Call) -> Found:
 
 
 def everything(call: Call) -> Found:
-    """Attention, recurrence, transforms: every position sees all. Weights meet every position once, attention pairs.
-
-    (batch, positions, features), or (batch, heads, positions, features).
-    """
+    """Whatever nobody knows, and what is known to mix: every position sees all of all there is."""
     several = [(x, seen) for x, seen in ((x, call.see(x)) for x in call.tensors) if seen is not None]
-    weights = [x for x in call.tensors if call.see(x) is None]
-    macs = call.answer.numel() // max(call.answer.shape[-1], 1) * sum(w.numel() for w in weights if w.ndim > 1)
-    if "attention" in call.name or "transformer" in call.name:
-        macs += 2 * call.answer.numel() * call.tensors[0].shape[0 if call.name.startswith("multi_head") else -2]
-    if call.name == "einsum":
-        macs = _products(call)
-    whole = [Seen(tuple(_all(axis, x) for axis in seen.axes), seen.depth + bool(macs)) for x, seen in several]
-    return (union(whole) if whole else None), macs
+    return (union([whole(seen, x) for x, seen in several]) if several else None), 0
 
 
-def _products(call: Call) -> int:
-    """Of an einsum written with letters: every combination of them, for every pair of factors that is multiplied."""
-    terms = str(call.args[0]).replace(" ", "").partition("->")[0].split(",")
-    if len(terms) != len(call.tensors) or "." in str(call.args[0]):
-        return 0
-    sizes = {letter: n for term, x in zip(terms, call.tensors, strict=True) for letter, n in zip(term, x.shape)}  # noqa: B905
-    return math.prod(sizes.values()) * (len(terms) - 1)
+def whole(seen: Seen, x: Tensor) -> Seen:
+    """What all positions of x see together."""
+    return Seen(tuple(_all(axis, x) for axis in seen.axes), seen.depth)
 
 
 def _all(axis: Axis, x: Tensor) -> Axis:
@@ -247,27 +237,3 @@ def _kept(axis: Axis, x: Tensor, answer: Tensor) -> Axis:
         if m == n and math.prod(answer.shape[:dim]) == ahead:
             return axis._replace(dim=dim)
     return axis.whole(n)
-
-
-OURS = ("max_pool", "avg_pool", "lp_pool", "lse_pool", "softmax_pool", "stochastic_pool")
-RULES: dict[str, Rule] = {
-    **dict.fromkeys((*(f"conv{n}" for n in NDIMS), "conv", "masked_conv"), conv),
-    **dict.fromkeys((*(f"conv_transpose{n}" for n in NDIMS), "conv_transpose"), conv_transpose),
-    **dict.fromkeys((*(name for name in ORDER if "pool" in name), *OURS), pool),
-    **dict.fromkeys(("interpolate", "upsample", "max_unpool", "fractional_max_pool"), resize),
-    **dict.fromkeys((f"adaptive_{kind}_pool{n}" for kind in ("avg", "max") for n in (*NDIMS, "")), resize),
-    **dict.fromkeys(("linear", "matmul", "mm", "bmm"), dense),
-    **dict.fromkeys(("permute", "movedim", "transpose", "swapaxes", "moveaxis", "swapdims"), turned),
-    **dict.fromkeys(("softmax", "log_softmax", "cumsum", "flip", "roll", "sort"), mixing),
-    **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "norm"), summed),
-    **dict.fromkeys(("blur_pool", "max_blur_pool"), blur),
-    **dict.fromkeys(("pyramid_pool", "global_pool", "group_max_pool"), everything),
-    **dict.fromkeys(("T", "mT", "H", "mH", "t"), turned),
-    **dict.fromkeys(("multi_head_attention_forward", "scaled_dot_product_attention"), everything),
-    **dict.fromkeys(("_native_multi_head_attention", "_transformer_encoder_layer_fwd"), everything),
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "einsum", "gather", "index_select", "cdist"), everything),
-    **dict.fromkeys((name for name in dir(torch.fft) if "fft" in name), everything),
-    "conv_max": conv_max,
-    "pad": pad,
-    "__getitem__": cut,
-}

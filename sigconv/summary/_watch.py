@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from sigconv.summary._calls import Call
-from sigconv.summary._fields import Axis, Seen, numbers
+from sigconv.summary._fields import Axis, Seen, numbers, union
 from sigconv.summary._modules import own_rule
-from sigconv.summary._rules import other, rule_of
+from sigconv.summary._names import rule_of
+from sigconv.summary._rules import everything, whole
 from sigconv.summary._table import Row
 
 # functions called outside of any layer that a report must not leave out (AC3); merging two branches is one too
@@ -72,38 +73,55 @@ class Watcher(TorchFunctionMode):
             self._quiet = before
 
     def _follow(self, function: Any, args: tuple, options: dict[str, Any], answer: Any) -> None:
+        """What the tensors of an answer see; a row, if there is anything to tell outside of a layer."""
         several = [a for a in (answer if isinstance(answer, tuple | list) else [answer]) if isinstance(a, Tensor)]
-        name = getattr(function, "__name__", "")
-        if not several or name == "__set__":
-            return
+        calls = [Call(function, args, options, out, self.see) for out in several]
         with self.quietly():
-            for out in several:
-                call = Call(function, args, options, out, self.see)
+            for place, call in enumerate(calls):
                 seen, macs = rule_of(call)(call)
                 if seen is not None:
-                    self._seen[id(out)] = out, seen
-            self._macs += macs
-            merges = sum(self.see(x) is not None for x in call.tensors) > 1
-            told = macs or merges or name.rstrip("_") in TOLD or "pool" in name
-            if self._layer is None and told and self._seen.get(id(several[0])):
-                self._tell(self._named(name.strip("_")), name.strip("_"), several[0], self._count(call.tensors))
+                    self._seen[id(call.answer)] = call.answer, seen
+                self._macs += macs if place == 0 else 0  # the others come with the first
+            self._written(function, args)
+            if self._layer is None and calls and self.see(several[0]) is not None:
+                name, merges = calls[0].name.strip("_"), sum(self.see(x) is not None for x in calls[0].tensors) > 1
+                if self._macs or merges or name in TOLD or "pool" in name:
+                    self._tell(self._named(name), name, several[0], self._count(calls[0].tensors))
 
-    def enter(self, module: nn.Module, args: tuple) -> None:
+    def _written(self, function: Any, args: tuple) -> None:
+        """What is written into a tensor in place is seen by it, and by what it is a view of, wherever in them."""
+        name = getattr(function, "__name__", "")
+        sets = name in ("__setitem__", "copy_") or name.startswith(("index_", "scatter_", "masked_scatter_"))
+        in_place = sets or (name.endswith("_") and not name.endswith("__")) or name.startswith("__i")
+        target = args[0] if args and isinstance(args[0], Tensor) else None
+        if target is None or not in_place:
+            return
+        known = [(x, self.see(x)) for x in args if isinstance(x, Tensor)]
+        everywhere = [whole(seen, x) for x, seen in known if seen is not None]
+        for tensor in ([target] if sets else []) + ([target._base] if target._base is not None else []):
+            before = self.see(tensor)
+            if everywhere:
+                self._seen[id(tensor)] = (
+                    tensor,
+                    union([*everywhere, *([] if before is None else [whole(before, tensor)])]),
+                )
+
+    def enter(self, module: nn.Module, args: tuple, options: dict[str, Any]) -> None:
         """A module begins."""
         self._stack.append(module)
         if self._layer is None and not any(True for _ in module.children()):
             self._layer, self._macs = module, 0
 
-    def leave(self, module: nn.Module, args: tuple, answer: Any) -> None:
+    def leave(self, module: nn.Module, args: tuple, options: dict[str, Any], answer: Any) -> None:
         """A module has answered."""
         self._stack.pop()
         out = answer[0] if isinstance(answer, tuple | list) else answer
         name = self.names.get(module, "")
         if isinstance(out, Tensor):
             with self.quietly():
-                self._measure(module, args, out)
+                self._measure(module, (*args, *options.values()), out)
             if self._layer is module:
-                self._tell(name or "input", type(module).__name__, out, self._count(module.parameters()))
+                self._tell(name or "model", type(module).__name__, out, self._count(module.parameters()))
             self.found[name] = out, self.see(out)
         if self._layer is module:
             self._layer = None
@@ -121,7 +139,7 @@ class Watcher(TorchFunctionMode):
                 axes = (axis if axis.dim is None else own.look(axis) for axis in seen.axes)
                 self._seen[id(out)] = out, Seen(tuple(axes), seen.depth + 1)
         elif id(out) not in self._seen and module is self._layer:
-            found, _ = other(Call(type(module), args, {}, out, self.see))
+            found, _ = everything(Call(type(module), args, {}, out, self.see))
             if found is not None:
                 self._seen[id(out)] = out, found
 
