@@ -18,5 +18,5 @@ def test_the_examples_run(number, capsys):
     }
 
 
-def test_there_is_an_example_for_the_library_for_features_and_for_training():
-    assert len(BLOCKS) == 3
+def test_there_are_examples_for_layers_models_features_and_training():
+    assert len(BLOCKS) == 4

@@ -6,6 +6,7 @@ family's contract tests.
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING, Any
 
 from sigconv.pooling._derive import Pool
 
@@ -13,9 +14,17 @@ __all__ = ["Pool"]
 
 for _found in pkgutil.iter_modules(__path__):
     if not _found.name.startswith("_"):
-        for _function in vars(importlib.import_module(f"{__name__}.{_found.name}")).copy().values():
+        _file = importlib.import_module(f"{__name__}.{_found.name}")
+        for _function in [
+            thing for thing in vars(_file).values() if getattr(thing, "__module__", "") == _file.__name__
+        ]:
             for _layer in getattr(_function, "layers", ()):
                 globals()[_function.__name__] = _function
                 globals()[_layer.__name__] = _layer
                 __all__ += [_layer.__name__] if _function.__name__ in __all__ else [_function.__name__, _layer.__name__]
 __all__.sort()
+
+if TYPE_CHECKING:  # the names above are found, not written
+
+    def __getattr__(name: str) -> Any:
+        """Any pooling."""

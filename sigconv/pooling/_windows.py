@@ -1,12 +1,18 @@
-"""What poolings over windows share: options as numbers per axis, and the margins a last hanging window needs."""
+"""What poolings over windows share: options as numbers per axis, borders, and the taps every window is made of."""
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from sigconv import nd
+
+HALVES = (torch.float16, torch.bfloat16)
 
 
 class Windows(NamedTuple):
@@ -19,9 +25,23 @@ class Windows(NamedTuple):
     overhang: nd.Margins  # samples missing after the margins for the last window of ceil_mode
     positions: tuple[int, ...]
 
-    def over(self, x: Tensor) -> Tensor:
-        """The windows of an x that is padded already: (…, *positions, *kernel_size)."""
-        return nd.windows(x, self.kernel_size, self.stride, self.dilation)
+    @property
+    def samples(self) -> int:
+        """Samples of a window."""
+        return math.prod(self.kernel_size)
+
+    def taps(self, x: Tensor) -> Iterator[Tensor]:
+        """A padded x as each tap of a window sees it: (…, *positions), views, in the order of memory."""
+        rows = list(zip(self.positions, self.stride, self.dilation, strict=True))
+        for tap in itertools.product(*map(range, self.kernel_size)):
+            inner = (slice(t * d, t * d + (p - 1) * s + 1, s) for t, (p, s, d) in zip(tap, rows, strict=True))
+            places: Any = (..., *inner)
+            yield x[places]
+
+    def padded(self, x: Tensor, padding_mode: Any, value: Any, outside: float) -> Tensor:
+        """x with its borders. Where padding_mode is None, and over the end in ceil_mode, stands what does not count."""
+        mode, fill = ("constant", outside) if padding_mode is None else (padding_mode, value)
+        return nd.pad(nd.pad(x, self.margins, mode, fill), self.overhang, "constant", outside)
 
 
 def resolve(x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Windows:
@@ -61,3 +81,39 @@ def inside(windows: Windows) -> None:
                 f"padding {margin} on axis {axis} leaves windows of {span} samples wholly outside: "
                 "pad less, or let a padding_mode say what stands there"
             )
+
+
+def real(x: Tensor, name: str) -> Tensor:
+    """x in a dtype fit for sums: halves in float32; TypeError for what is not real and floating."""
+    if not x.is_floating_point():
+        raise TypeError(f"x is {x.dtype}: {name} takes floating values; convert it, for example by x.float()")
+    return x.float() if x.dtype in HALVES else x
+
+
+def no_index(padding_mode: Any, ndim: int) -> None:
+    """Refuse indices where a border puts in what stands nowhere in x."""
+    if {"zeros", "constant"} & set(nd.border_modes(padding_mode or "replicate", ndim)):
+        raise ValueError(f"padding_mode {padding_mode!r} has no index to return for a sample beyond the border")
+
+
+def origin(x: Tensor, windows: Windows, padding_mode: Any, place: Tensor) -> Tensor:
+    """The index in x's flattened space of a place in the padded one: a border repeats samples, and their indices."""
+    if not any(side for margin in (*windows.margins, *windows.overhang) for side in margin):
+        return place
+    indices = torch.arange(math.prod(x.shape[2:]), device=x.device).reshape(1, 1, *x.shape[2:])
+    indices = nd.pad(indices, windows.margins, padding_mode or "replicate")
+    return nd.pad(indices, windows.overhang, "replicate").flatten()[place]
+
+
+def counts(x: Tensor, windows: Windows, include: bool) -> Tensor:
+    """Samples in each window, (*positions): on each axis those inside its bounds, and their product over the axes.
+
+    include counts a margin's samples too; what hangs over the end in ceil_mode never counts.
+    """
+    total = torch.ones((), device=x.device)
+    for axis, (n, margin) in enumerate(zip(x.shape[2:], windows.margins, strict=True)):
+        inner = nd.pad(torch.ones(n, device=x.device), (margin,), "constant", float(include))
+        inner = nd.pad(inner, (windows.overhang[axis],))
+        options = ((option[axis],) for option in windows[:3])
+        total = total.unsqueeze(-1) * nd.windows(inner, *options).sum(-1)
+    return total

@@ -5,14 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.pooling._derive import layer
-from sigconv.pooling._windows import Windows, inside, resolve, torch_does
+from sigconv.kernels.sums import box_sums
+from sigconv.pooling._derive import Pool, layer
+from sigconv.pooling._windows import HALVES, counts, inside, resolve, torch_does
 
 
-@layer("AvgPool")
+class GainBias(Pool):
+    """gain_bias_channels=n gives each of n channels a gain and a bias to learn, as LeNet's subsampling has them."""
+
+    given = ("gain", "bias")
+
+    def hold(self, *, gain_bias_channels: int | None = None) -> None:
+        """Two numbers a channel: 1 and 0 at first."""
+        self.gain = self.bias = None
+        if gain_bias_channels is not None:
+            channels = nd.count(gain_bias_channels, "gain_bias_channels")
+            self.gain, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def held(self) -> dict[str, Any]:
+        """The gain and the bias, where there are any."""
+        return {} if self.gain is None else {"gain": self.gain, "bias": self.bias}
+
+
+@layer("AvgPool", GainBias)
 @nd.numpy_too
 def avg_pool(
     x: Tensor,
@@ -25,12 +43,15 @@ def avg_pool(
     padding_mode: Any = "zeros",
     value: float = 0.0,
     count_include_pad: bool = True,
+    gain: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """The mean of every window, in any number of axes.
+    """The mean of every window, in any number of axes; times a gain and plus a bias per channel, where given.
 
-    x (batch, channels, *space) -> (batch, channels, *positions); stride defaults to kernel_size. Padded samples count,
-    unless count_include_pad is False; what hangs over them in ceil_mode never does, as in torch. Floating or complex x;
-    float16 and bfloat16 are summed in float32. Raises ValueError for windows larger than the padded input.
+    x (batch, channels, *space) -> (batch, channels, *positions); stride defaults to kernel_size; gain and bias
+    (channels,). Padded samples count, unless count_include_pad is False; what hangs over them in ceil_mode never does,
+    as in torch. Floating or complex x; float16 and bfloat16 are summed in float32. Raises ValueError for windows larger
+    than the padded input. Source: LeCun et al. 1998, S2 and S4 (gain and bias).
 
     >>> import torch
     >>> avg_pool(torch.tensor([[[1.0, 3.0, 2.0, 6.0]]]), 2)
@@ -47,22 +68,17 @@ def avg_pool(
             raise ValueError(
                 f"count_include_pad=False leaves out what padding_mode {padding_mode!r} puts in: choose one"
             )
+    for name, given in (("gain", gain), ("bias", bias)):
+        if given is not None and tuple(given.shape) != (x.shape[1],):
+            raise ValueError(f"{name} has shape {tuple(given.shape)}: expected ({x.shape[1]},), one per channel")
     plain = torch_does(x, windows) if padding_mode == "zeros" and set(windows.dilation) == {1} else None
     if plain is not None:
         pool = nd.primitive("avg_pool", x.ndim - 2)
-        return pool(x, *windows[:2], plain, ceil_mode, count_include_pad)  # type: ignore[misc]
-    padded = nd.pad(nd.pad(x, windows.margins, padding_mode, value), windows.overhang)
-    wide = padded.float() if padded.dtype in (torch.float16, torch.bfloat16) else padded
-    sums = windows.over(wide).sum(tuple(range(2 - x.ndim, 0)))
-    return (sums / _counts(x, windows, count_include_pad)).to(x.dtype)
-
-
-def _counts(x: Tensor, windows: Windows, count_include_pad: bool) -> Tensor:
-    """Samples in each window: on each axis those inside its bounds, and their product over the axes."""
-    total = torch.ones((), device=x.device)
-    for axis, (n, margin) in enumerate(zip(x.shape[2:], windows.margins, strict=True)):
-        inside = nd.pad(torch.ones(n, device=x.device), (margin,), "constant", float(count_include_pad))
-        inside = nd.pad(inside, (windows.overhang[axis],))
-        options = ((option[axis],) for option in windows[:3])
-        total = total.unsqueeze(-1) * nd.windows(inside, *options).sum(-1)
-    return total
+        y = pool(x, *windows[:2], plain, ceil_mode, count_include_pad)  # type: ignore[misc]
+    else:
+        padded = windows.padded(x, padding_mode, value, 0.0)
+        wide = padded.float() if padded.dtype in HALVES else padded
+        y = (box_sums(wide, *windows[:3]) / counts(x, windows, count_include_pad)).to(x.dtype)
+    if gain is not None:
+        y = y * nd.per_channel(gain.to(y.dtype), x.ndim - 2)
+    return y if bias is None else y + nd.per_channel(bias.to(y.dtype), x.ndim - 2)

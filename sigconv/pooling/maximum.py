@@ -9,8 +9,14 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.kernels import extremes
+from sigconv.kernels._axis import at_hand
+from sigconv.kernels.blocks import block_largest
 from sigconv.pooling._derive import layer
-from sigconv.pooling._windows import Windows, inside, resolve, torch_does
+from sigconv.pooling._windows import Windows, inside, no_index, origin, resolve, torch_does
+
+FEW = 32  # samples of a window up to which its rows are read side by side
+LEAST = 1 << 14  # numbers below which torch is done before a kernel has begun
 
 
 @layer("MaxPool")
@@ -40,27 +46,45 @@ def max_pool(
     """
     if x.is_complex() or x.dtype == torch.bool:
         raise TypeError(f"x is {x.dtype}: max_pool takes real numbers")
-    filled = {"zeros", "constant"} & set(nd.border_modes(padding_mode or "replicate", x.ndim - 2))
-    if return_indices and filled:
-        raise ValueError(f"padding_mode {padding_mode!r} has no index to return for a maximum beyond the border")
+    if return_indices:
+        no_index(padding_mode, x.ndim - 2)
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
     plain = torch_does(x, windows) if padding_mode is None else None
-    if plain is not None:
+    if plain is not None and not _ours(x, windows, return_indices):
         pool = nd.primitive("max_pool", x.ndim - 2)
         return pool(x, *windows[:2], plain, windows.dilation, ceil_mode, return_indices)  # type: ignore[misc]
     if padding_mode is None:
         inside(windows)
     lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-    mode, fill = ("constant", lowest) if padding_mode is None else (padding_mode, value)
-    padded = nd.pad(nd.pad(x, windows.margins, mode, fill), windows.overhang, "constant", lowest)
-    largest, tap = windows.over(padded).flatten(2 - x.ndim).max(-1)
-    return (largest, _where(x, windows, padding_mode, tap)) if return_indices else largest
+    padded = windows.padded(x, padding_mode, value, lowest)
+    if return_indices:
+        place = extremes.places(padded, *windows[:3])
+        largest = padded.flatten(2).gather(2, place.flatten(2)).reshape(place.shape)
+        return largest, origin(x, windows, padding_mode, place)
+    if _few(windows) and at_hand(padded) and not _wanted(padded):
+        return block_largest(padded, *windows[:3])
+    return extremes.largest(padded, *windows[:3])
 
 
-def _where(x: Tensor, windows: Windows, padding_mode: Any, tap: Tensor) -> Tensor:
-    """The index in x's flattened space of the tap chosen; a border's sample has the index of the one it repeats."""
-    mode = padding_mode or "replicate"
-    index = torch.arange(math.prod(x.shape[2:]), device=x.device).reshape(1, 1, *x.shape[2:])
-    index = nd.pad(nd.pad(index, windows.margins, mode), windows.overhang, "replicate")
-    choices = windows.over(index).flatten(2 - x.ndim).expand(*tap.shape, -1)
-    return choices.gather(-1, tap.unsqueeze(-1)).squeeze(-1)
+def _ours(x: Tensor, windows: Windows, return_indices: bool) -> bool:
+    """Whether our kernels are quicker than torch, which compares all samples of every window.
+
+    Doubling pays from a dozen comparisons a sample on; without gradient a row of small windows at a time, too.
+    """
+    if not at_hand(x) or not x.is_contiguous() or x.numel() < LEAST:
+        return False
+    outputs = math.prod(windows.positions) * windows.samples
+    samples = math.prod(x.shape[2:]) * sum(math.ceil(math.log2(k)) for k in windows.kernel_size)
+    if return_indices or _wanted(x):
+        return outputs > 8 * samples
+    return outputs > 1.5 * samples or (_few(windows) and x.ndim > 3)
+
+
+def _wanted(x: Tensor) -> bool:
+    """Whether a gradient is wanted."""
+    return x.requires_grad and torch.is_grad_enabled()
+
+
+def _few(windows: Windows) -> bool:
+    """Whether windows are small and apart, so that hardly a sample is seen twice along the last axis."""
+    return windows.samples <= FEW and windows.stride[-1] > 1
