@@ -113,6 +113,8 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     if len(found) < 2:
         raise FileNotFoundError(f"{str(folder)!r} holds {len(found)} folders with .txt files: expected two or more")
     for name, paths in found.items():
+        if not name.isprintable():  # a name in no known encoding would be found out by the picture, after training
+            raise ValueError(f"class folder {name!r} has a name that cannot be shown: rename it")
         if not 3 <= len(paths) <= MOST_FILES:
             raise ValueError(f"class {name!r} has {len(paths)} .txt files: expected 3 (one a part) to {MOST_FILES}")
     return found

@@ -33,6 +33,7 @@ from sigconv.train import accuracy, fit, predict, run
 from sigconv.train.job import Job
 
 SIZES = {"one": 48, "several": 64}
+MOST, WIDEST = 1_000_000, 16  # images, which are drawn into memory; times the channels below
 RIDGE = tuple(10.0**power for power in range(6))
 THRESHOLDS = tuple(n / 20 for n in range(2, 17))
 
@@ -62,8 +63,10 @@ def localize(
     for name, word, words in (("objects", objects, tuple(SIZES)), ("activation", activation, tuple(ACTIVATIONS))):
         if word not in words:
             raise console.UsageError(f"--{name} {word!r} is not one of {', '.join(words)}")
-    if samples < 15 or not width > 0:
-        raise console.UsageError(f"--samples {samples} must be at least 15, and --width {width} above 0")
+    if not 15 <= samples <= MOST:
+        raise console.UsageError(f"--samples {samples} must be 15 to {MOST}")
+    if not 0 < width <= WIDEST:
+        raise console.UsageError(f"--width {width} must be above 0, and {WIDEST} at most")
     task = "box" if objects == "one" else "several"
     counts = {"train": samples, "valid": samples // 5, "test": samples // 3}
     parts = data.load(task=task, size=SIZES[objects], seed=job.seed, **counts)

@@ -73,8 +73,8 @@ def pooling_study(
         lr: highest learning rate of the one-cycle schedule (AdamW)
         batch_size: signals a step
     """
-    names = [nd.one_of(name.strip(), tuple(POOLINGS), "variant") for name in variants.split(",")]
-    counts = [_size(text) for text in sizes.split(",")]
+    names = [nd.one_of(name.strip(), tuple(POOLINGS), "variant") for name in dict.fromkeys(variants.split(","))]
+    counts = [_size(text) for text in dict.fromkeys(sizes.split(","))]
     if seeds < 1:
         raise console.UsageError(f"--seeds {seeds} must be at least 1")
     activated(activation, 1, 1)  # an unknown one is said before anything is trained
@@ -137,6 +137,11 @@ def drawn(pool: Any, size: int, seed: int) -> Any:
     return pool.subset(torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:size])
 
 
+def _mean(value: float, half: float) -> str:
+    """A percentage with its interval, where there is one: a single seed has none."""
+    return f"{100 * value:>10.1f}" + (" " * 7 if math.isnan(half) else f" ± {100 * half:4.1f}")
+
+
 def summary(job: Job, rows: list[dict[str, Any]], names: list[str], counts: list[int]) -> dict[str, Any]:
     """Means, intervals and the paired test, as metrics, as a table in the report and as a picture."""
     metrics: dict[str, Any] = {}
@@ -147,7 +152,7 @@ def summary(job: Job, rows: list[dict[str, Any]], names: list[str], counts: list
             of = lambda part, name=name: column(rows, name, size, part)  # noqa: B023
             (trained, _), (tested, half) = shown = [interval(of(part)) for part in ("train", "test")]
             metrics |= {f"{name}_{size}": tested, f"{name}_{size}_ci95": half, f"{name}_{size}_train": trained}
-            table.append(f"{name:<12}{size:>8}" + "".join(f"{100 * m:>10.1f} ± {100 * h:4.1f}" for m, h in shown))
+            table.append(f"{name:<12}{size:>8}" + "".join(_mean(m, h) for m, h in shown))
             bars.setdefault(size, []).append((tested, half))
         if {"max", "none"} <= set(names):
             metrics[f"gain_{size}"] = metrics[f"max_{size}"] - metrics[f"none_{size}"]

@@ -38,6 +38,7 @@ POOLS = {
     "stride": None,  # convolutions that skip samples take its place
 }
 CHANNELS = (16, 32, 64)
+LARGEST, MOST = 512, 1_000_000  # samples along an axis; images, which are drawn into memory
 
 
 def three_classes(
@@ -65,8 +66,10 @@ def three_classes(
     for name, word, words in (("activation", activation, tuple(ACTIVATIONS)), ("pool", pool, tuple(POOLS))):
         if word not in words:
             raise console.UsageError(f"--{name} {word!r} is not one of {', '.join(words)}")
-    if size < 16 or size % 8 or samples < 15:
-        raise console.UsageError(f"--size {size} must be 16, 24, 32 and so on, and --samples {samples} at least 15")
+    if not 16 <= size <= LARGEST or size % 8:
+        raise console.UsageError(f"--size {size} must be 16, 24, 32 and so on, to {LARGEST}")
+    if not 15 <= samples <= MOST:
+        raise console.UsageError(f"--samples {samples} must be 15 to {MOST}")
     parts = data.load(size=size, train=samples, valid=samples // 5, test=samples // 2, seed=job.seed)
     train, valid, test = parts
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "job": job}

@@ -155,5 +155,5 @@ def test_words_say_what_is_wrong():
         models.build("vgg:F")
     with pytest.raises(ValueError, match="option 'depth=3': model vgg takes"):
         models.build("vgg:A:depth=3")
-    with pytest.raises(ValueError, match="width 0 must be above 0"):
+    with pytest.raises(ValueError, match="width 0 must be a number above 0"):
         models.build("vgg:A:width=0")

@@ -1,6 +1,7 @@
 """The kernels of pooling: equal to their twins, to torch and to loops, whatever the axes; their derivatives too."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -168,3 +169,28 @@ def test_meta_tensors_have_the_shapes():
     for pool in (sc.MaxPool(3, 2), sc.AvgPool(3, 2), sc.LPPool(3, 3, 2), sc.StochasticPool(3, 2), sc.LSEPool(3, 2)):
         assert pool(x).shape == (2, 3, 4, 4, 4, 4)
         assert pool.eval()(x).device.type == "meta"
+
+
+def test_indices_where_an_axis_has_come_down_to_one():
+    """A last axis pooled to one number before axes of one sample: the place must still be counted in all of space."""
+    x = torch.tensor([-1.0, 2.0, 1.0, 1.0, 0.0])
+    for shape, kernel in [((1, 1, 1, 1, 1, 5), (1, 1, 1, 5)), ((1, 1, 1, 5), (1, 5)), ((1, 1, 5), (5,))]:
+        value, where = sc.max_pool(x.view(shape), kernel, padding_mode="reflect", return_indices=True)
+        assert (value.item(), where.item()) == (2.0, 1)
+    cube = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 1, 2, 2)
+    value, where = sc.max_pool(cube, (1, 2, 2), padding_mode="reflect", return_indices=True)
+    assert (value.item(), where.item()) == (4.0, 3)
+    leaf = x.view(1, 1, 1, 1, 1, 5).clone().requires_grad_()
+    sc.max_pool(leaf, (1, 1, 1, 5)).sum().backward()
+    assert leaf.grad.flatten().tolist() == [0, 1, 0, 0, 0]
+
+
+def test_a_tie_with_the_padding_goes_to_the_windows_own_first_sample():
+    x = torch.tensor([9, 0, 0, 0], dtype=torch.uint8).view(1, 1, 4)
+    value, where = sc.max_pool(x, 2, 1, padding=1, dilation=3, return_indices=True)
+    assert torch.equal(x.flatten()[where], value)
+    far = torch.full((1, 1, 20_000), -math.inf)
+    far[..., 0] = 5
+    mine = sc.max_pool(far, 65, 1, padding=32, dilation=3, return_indices=True)
+    theirs = torch.nn.functional.max_pool1d(far, 65, 1, 32, 3, return_indices=True)
+    assert all(map(torch.equal, mine, theirs))

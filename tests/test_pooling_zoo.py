@@ -530,3 +530,30 @@ def _parameters(thing):
     import inspect
 
     return inspect.signature(thing).parameters
+
+
+def test_n5_nothing_overflows_near_the_largest_number():
+    big = torch.tensor([[[3e38, 3e38]]])
+    assert sc.stochastic_pool(big, 2, training=False).item() == pytest.approx(3e38, rel=1e-6)
+    assert sc.softmax_pool(big, 2).item() == pytest.approx(3e38, rel=1e-6)
+    for beta, x in ((100.0, big / 3), (100.0, -big), (-100.0, big)):
+        assert sc.lse_pool(x, 2, beta=beta).item() == pytest.approx(x[0, 0, 0].item(), rel=1e-6)
+
+
+def test_pl4_a_learned_sharpness_starts_at_the_mean_and_moves():
+    x = torch.tensor([[[0.0, 4.0]]])
+    layer = sc.LSEPool(2, beta=0.0, learnable=True)
+    y = layer(x)
+    y.sum().backward()
+    assert y.item() == pytest.approx(2.0)
+    assert layer.beta.grad.item() > 0
+
+
+@pytest.mark.parametrize("factor", [1.1, 4 / 3, 2.3])
+def test_pl10_a_fractional_factor_is_torchs_in_every_dimension(factor):
+    x = torch.arange(6.0)
+    one = torch.nn.functional.interpolate(x[None, None], scale_factor=factor)
+    line = torch.nn.functional.interpolate(x[None, None], scale_factor=factor, mode="linear")
+    four = x.view(1, 1, 1, 1, 1, 6)
+    assert torch.equal(sc.upsample(four, (1, 1, 1, factor)).flatten(), one.flatten())
+    torch.testing.assert_close(sc.upsample(four, (1, 1, 1, factor), mode="linear").flatten(), line.flatten())

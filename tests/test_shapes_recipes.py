@@ -178,7 +178,7 @@ def test_ar19_few_labels_are_of_all_classes():
         (three_classes.three_classes, ["--size", "20"], "--size 20 must be 16, 24, 32"),
         (three_classes.three_classes, ["--activation", "rely"], "--activation 'rely' is not one of relu"),
         (localize.localize, ["--objects", "two"], "--objects 'two' is not one of one, several"),
-        (localize.localize, ["--width", "0"], "--width 0.0 above 0"),
+        (localize.localize, ["--width", "0"], "--width 0.0 must be above 0"),
         (reconstruct.reconstruct, ["--source", "x"], "--source 'x' is not one of mnist1d, shapes"),
         (reconstruct.reconstruct, ["--labels", "5"], "--labels 5 10 to"),
     ],

@@ -62,7 +62,7 @@ def _summary(spec: str, options: dict[str, Any]) -> Any:
 
     name = spec.partition(":")[0]
     try:
-        if name not in models.names() and name[:1] in ("C", "(", "["):
+        if name not in models.names() and (name[:1].isupper() or name[:1] == "("):
             return _pattern(spec, options)
         module, _, own = models.read(spec)
         taken = inspect.signature(module.build).parameters

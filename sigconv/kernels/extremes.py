@@ -36,7 +36,7 @@ def largest(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilati
 def places(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """The index of every window's largest in the flattened space, int64."""
     x = x.detach()
-    if at_hand(x):
+    if at_hand(x) and math.prod(x.shape[2:]) < 1 << 31:  # the kernel counts in 32 bits
         return _places(x, list(kernel_size), list(stride), list(dilation))
     return twin(x, kernel_size, stride, dilation)
 
@@ -247,12 +247,12 @@ def _place_units(
         p0, j0, o = rest % tiles * rows, stretch * columns, rest // tiles
         r, c = min(rows, out - p0), min(columns, inner - j0)
         count = (r - 1) * s + d * (k - 1) + 1
-        if where.size == 1:  # the last axis
+        if step == 1:  # the last axis, or only axes of one sample behind it
             start = o * n + p0 * s
             one[:count] = x[start : start + count]
             for i in range(count):
                 first[i] = p0 * s + i
-        for i in range(count if where.size > 1 else 0):
+        for i in range(count if step > 1 else 0):
             start = (o * n + p0 * s + i) * inner + j0
             one[i * c : (i + 1) * c] = x[start : start + c]
             seen, into, at = where[start : start + c], first[i * c : (i + 1) * c], (p0 * s + i) * step

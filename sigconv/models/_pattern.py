@@ -19,10 +19,11 @@ from sigconv.models._common import scaled
 from sigconv.pooling import AvgPool, GlobalAvgPool, MaxPool
 
 GRAMMAR = (
-    r"(?P<C>C(\d+)?(?:[SDXZ]\d+)*)|(?P<P>[PM](\d+)?(?:[SZ]\d+|U)*)|(?P<A>A(\d+)?(?:[SZ]\d+|U)*)"
-    r"|(?P<F>FC?\d+)|(?P<N>LRN|N)|(?P<R>R)|(?P<B>B)|(?P<D>D)|(?P<G>G)"
-    r"|(?P<open>\()|(?P<close>\))|(?P<times>[\u00d7*]\d+)|(?P<gap>[\s,-]+)"
+    r"(?P<C>C([0-9]+)?(?:[SDXZ][0-9]+)*)|(?P<P>[PM]([0-9]+)?(?:[SZ][0-9]+|U)*)|(?P<A>A([0-9]+)?(?:[SZ][0-9]+|U)*)"
+    r"|(?P<F>FC?[0-9]+)|(?P<N>LRN|N)|(?P<R>R)|(?P<B>B)|(?P<D>D)|(?P<G>G)"
+    r"|(?P<open>\()|(?P<close>\))|(?P<times>[\u00d7*][0-9]+)|(?P<gap>[\s,-]+)"
 )
+MOST_CHANNELS = 4096  # that doubling comes to by itself
 LONGEST = 10_000  # tokens after repetition: what no network needs is a slip
 WORDS = {"C": "conv", "R": "act", "P": "pool", "A": "pool", "B": "bn", "N": "lrn", "D": "drop", "F": "fc"}
 
@@ -52,8 +53,8 @@ def parse(pattern: str) -> list[Token]:
         kind = found.lastgroup if found else None
         if found is None or (kind == "close" and not opened) or (kind == "times" and not last):
             raise ValueError(
-                f"pattern {pattern!r} at position {at}: {pattern[at:][:8]!r} is none of C P A R B N D G F<units>, "
-                "with numbers as in C3D64 or P3S2, brackets and *2"
+                f"pattern {_clipped(pattern)} at position {at}: {pattern[at:][:8]!r} is none of C P A R B N D G "
+                "F<units>, with numbers as in C3D64 or P3S2, brackets and *2"
             )
         if kind == "open":
             done.append([])
@@ -66,22 +67,31 @@ def parse(pattern: str) -> list[Token]:
         elif kind == "times":
             times = int(found.group()[1:])
             if not 1 <= times * len(last) <= LONGEST:
-                raise ValueError(f"pattern {pattern!r} at position {at}: {found.group()} repeats 1 to {LONGEST} tokens")
+                raise ValueError(
+                    f"pattern {_clipped(pattern)} at position {at}: {found.group()} repeats 1 to {LONGEST} tokens"
+                )
             done[-1] += last * (times - 1)
             last = []
         elif kind != "gap":
             last = [Token(str(kind), _numbers(found.group()), at)]
             done[-1] += last
         at = found.end()
+    if len(done[0]) > LONGEST:
+        raise ValueError(f"pattern {_clipped(pattern)} has {len(done[0])} layers: expected {LONGEST} at most")
     if opened:
-        raise ValueError(f"pattern {pattern!r} at position {opened[-1]}: the bracket is not closed")
+        raise ValueError(f"pattern {_clipped(pattern)} at position {opened[-1]}: the bracket is not closed")
     return done[0]
+
+
+def _clipped(text: str) -> str:
+    """A long text by its beginning."""
+    return repr(text) if len(text) <= 60 else f"{text[:50]!r}…"
 
 
 def _numbers(text: str) -> dict[str, int]:
     """C5S2D32 -> {"": 5, "S": 2, "D": 32}; a letter without number counts 1."""
     rest = "" if text == "LRN" else re.sub("^FC?|^.", "", text)
-    return {letter: int(digits or 1) for letter, digits in re.findall(r"([A-Z]?)(\d+|(?<=U))", rest)}
+    return {letter: int(digits or 1) for letter, digits in re.findall(r"([A-Z]?)([0-9]+|(?<=U))", rest)}
 
 
 def spatial(
@@ -143,6 +153,11 @@ def _depths(tokens: list[Token], channels: Any) -> Iterator[int]:
             depth = channels * 2**pools if given is None else next(given, None)
             if depth is None:
                 raise ValueError(f"channels {channels}: none is left for the C at position {token.position}")
+            if given is None and depth > MOST_CHANNELS:
+                raise ValueError(
+                    f"the C at position {token.position} would have {depth} channels after {pools} poolings: "
+                    "say how many by D, as in C3D64, or give fewer channels="
+                )
             yield nd.count(depth, "channels")
 
 
@@ -185,7 +200,9 @@ def from_pattern(
     rest = tokens[cut:]
     if rest and rest[0].kind == "F":
         if size is None:
-            raise ValueError(f"pattern {pattern!r} at position {rest[0].position}: F needs size=, or a G before it")
+            raise ValueError(
+                f"pattern {_clipped(pattern)} at position {rest[0].position}: F needs size=, or a G before it"
+            )
         with torch.device("meta"):
             trial = nn.Sequential(*(layer for _, layer in spatial(tokens[:cut], in_channels, **options)[0])).eval()
             features = trial(torch.empty(1, in_channels, *nd.ntuple(size, ndim, "size"))).numel()
@@ -195,7 +212,9 @@ def from_pattern(
     for token in rest[1:] if rest and rest[0].kind == "G" else rest:
         if token.kind not in "FRBD":
             at = token.position
-            raise ValueError(f"pattern {pattern!r} at position {at}: {token.kind} needs axes of space, gone by then")
+            raise ValueError(
+                f"pattern {_clipped(pattern)} at position {at}: {token.kind} needs axes of space, gone by then"
+            )
         if token.kind == "F":
             units = nd.count(token.numbers[""], "units")
             layers.append(("F", nn.Linear(features, units)))

@@ -154,13 +154,13 @@ def peaks(outputs: Tensor, classes: int, *, threshold: float = 0.5, size: int = 
     ndim = outputs.ndim - 2
     if ndim < 1 or outputs.shape[1] != classes + 2 * ndim:
         raise ValueError(f"outputs have shape {tuple(outputs.shape)}: expected (batch, {classes} + 2·ndim, *positions)")
-    scores, labels = outputs[:, :classes].sigmoid().max(1)
-    largest = max_pool(scores[:, None], size, 1, padding="same")[:, 0]
-    chosen = (scores == largest) & (scores > threshold)
+    heights, labels = outputs[:, :classes].max(1)  # compared before the sigmoid, which makes all high ones 1
+    largest, scores = max_pool(heights[:, None], size, 1, padding="same")[:, 0], heights.sigmoid()
+    chosen = (heights == largest) & (scores > threshold)
     found = []
     for i, mask in enumerate(chosen):
         places = mask.nonzero()
-        order = scores[i][mask].argsort(descending=True, stable=True)[:most]
+        order = heights[i][mask].argsort(descending=True, stable=True)[:most]
         places = places[order]
         offset, extent = outputs[i, classes:][:, *places.T].T.split(ndim, 1)
         centres = (places + offset) / torch.tensor(mask.shape, device=outputs.device)

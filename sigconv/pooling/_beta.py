@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,21 +36,42 @@ class Beta(Pool):
         return {} if self.beta is None else {"beta": self.beta}
 
 
-def exponents(x: Tensor, windows: Windows, padding_mode: Any, value: float, beta: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """(x, beta·x) with their borders, and the largest beta·x of every window, through which no gradient flows.
-
-    What does not count has the exponent -inf and the value 0. Where the largest is infinite, 0 stands for it.
+class Exponents(NamedTuple):
+    """|beta|·(x - extreme) of every tap without a product that could overflow: extreme is the largest, or the smallest
+    where beta is below 0.
     """
+
+    turned: Tensor  # x with its borders, negative where beta is; -inf where it does not count
+    largest: Tensor  # of it, in every window, through which no gradient flows; 0 for an infinite one
+    sharpness: Any  # |beta|
+    sign: Any
+
+    @property
+    def extreme(self) -> Tensor:
+        """The value of x that exponents are relative to."""
+        return self.largest * self.sign
+
+    def taps(self, windows: Windows) -> Iterator[Tensor]:
+        """The exponent of every tap, 0 at most."""
+        for tap in windows.taps(self.turned):
+            gone = tap == -math.inf
+            near = torch.where(gone, self.largest, tap) - self.largest
+            yield torch.where(gone, -math.inf, self.sharpness * near)
+
+
+def exponents(x: Tensor, windows: Windows, padding_mode: Any, value: float, beta: Any) -> Exponents:
+    """The exponents of x; padded samples have a weight only where a padding_mode says what they are."""
+    beta = per_channel(beta, x)
+    below = (beta < 0) if isinstance(beta, Tensor) else torch.tensor(beta < 0, device=x.device)
+    sign = 1 - 2 * below.to(x.dtype)
     if padding_mode is None:
-        inside(windows)
-        padded = windows.padded(x, None, 0.0, 0.0)
-        power = windows.padded(x * per_channel(beta, x), None, 0.0, -math.inf)
+        inside(windows, x.shape[2:])
+        turned = windows.padded(x * sign, None, 0.0, -math.inf)
     else:
-        bordered = nd.pad(x, windows.margins, padding_mode, value)
-        padded = nd.pad(bordered, windows.overhang)
-        power = nd.pad(bordered * per_channel(beta, x), windows.overhang, "constant", -math.inf)
-    largest = extremes.largest(power.detach(), *windows[:3])
-    return padded, power, torch.where(largest.isinf(), 0.0, largest)
+        bordered = nd.pad(x, windows.margins, padding_mode, value) * sign
+        turned = nd.pad(bordered, windows.overhang, "constant", -math.inf)
+    largest = extremes.largest(turned.detach(), *windows[:3])
+    return Exponents(turned, torch.where(largest.isinf(), 0.0, largest), beta * sign, sign)
 
 
 def per_channel(beta: Any, x: Tensor) -> Any:

@@ -88,6 +88,21 @@ def _sizes(value: Any, name: str) -> None:
     nd.ntuple([1 if entry is None else entry for entry in entries], len(entries), name)
 
 
+def _bins(value: Any, name: str) -> None:
+    """Some numbers of parts, each one number or one per axis."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise TypeError(f"{name} {value!r} is not a list of how many parts an axis has, such as (1, 2, 4)")
+    for entry in value:
+        _whole(1)(entry, name)
+
+
+def _weights(value: Any, name: str) -> None:
+    """None, or numbers."""
+    fits = isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(v, Real) for v in value)
+    if value is not None and not (fits and value):
+        raise TypeError(f"{name} {value!r} is not a list of weights, such as (1, 2, 1)")
+
+
 PER_AXIS: dict[str, Callable[[Any, str], Any]] = {
     "kernel_size": _whole(1),
     "stride": _whole(1),
@@ -105,6 +120,8 @@ SINGLE: dict[str, Callable[[Any, str], Any]] = {
     "kind": lambda value, name: nd.one_of(value, ("avg", "max"), name),
     "overlap": lambda value, name: nd.one_of(value, ("last", "sum"), name),
     "beta": sharpness,
+    "bins": _bins,
+    "taps": _weights,
     **dict.fromkeys(
         ("ceil_mode", "count_include_pad", "return_indices", "align_corners", "mean", "disjoint", "training"), flag
     ),

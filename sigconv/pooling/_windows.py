@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -72,11 +72,12 @@ def torch_does(x: Tensor, windows: Windows) -> list[int] | None:
     return padding if fits else None
 
 
-def inside(windows: Windows) -> None:
+def inside(windows: Windows, size: Sequence[int] | None = None) -> None:
     """Refuse windows wholly outside the input: where padded samples do not count, nothing would be left of them."""
-    rows = zip(nd.spans(windows.kernel_size, windows.dilation), windows.margins, strict=True)
-    for axis, (span, margin) in enumerate(rows):
-        if max(margin) >= span:
+    rows = zip(nd.spans(windows.kernel_size, windows.dilation), windows.margins, windows.dilation, strict=True)
+    for axis, (span, margin, gap) in enumerate(rows):
+        steps_over = size is not None and gap > size[axis] and max(margin) > 0
+        if max(margin) >= span or steps_over:
             raise ValueError(
                 f"padding {margin} on axis {axis} leaves windows of {span} samples wholly outside: "
                 "pad less, or let a padding_mode say what stands there"
@@ -97,12 +98,33 @@ def no_index(padding_mode: Any, ndim: int) -> None:
 
 
 def origin(x: Tensor, windows: Windows, padding_mode: Any, place: Tensor) -> Tensor:
-    """The index in x's flattened space of a place in the padded one: a border repeats samples, and their indices."""
+    """The index in x's flattened space of a place in the padded one: a border repeats samples, and their indices.
+
+    Where padded samples do not count, one that ties with all of its window stands for the window's first of x.
+    """
     if not any(side for margin in (*windows.margins, *windows.overhang) for side in margin):
         return place
+    if padding_mode is None:
+        return _first_inside(x, windows, place)
     indices = torch.arange(math.prod(x.shape[2:]), device=x.device).reshape(1, 1, *x.shape[2:])
     indices = nd.pad(indices, windows.margins, padding_mode or "replicate")
     return nd.pad(indices, windows.overhang, "replicate").flatten()[place]
+
+
+def _first_inside(x: Tensor, windows: Windows, place: Tensor) -> Tensor:
+    """The index of a place in the padded space, or, where it lies outside of x, of its window's first tap within."""
+    ndim, rest = len(windows.kernel_size), place
+    index, first, outside = torch.zeros_like(place), torch.zeros_like(place), torch.zeros_like(place, dtype=torch.bool)
+    step = 1
+    for axis in reversed(range(ndim)):
+        n, (before, after), (_, over) = x.shape[2 + axis], windows.margins[axis], windows.overhang[axis]
+        at, rest = rest % (n + before + after + over) - before, rest // (n + before + after + over)
+        gap, shape = windows.dilation[axis], [-1, *[1] * (ndim - 1 - axis)]
+        start = (torch.arange(windows.positions[axis], device=x.device) * windows.stride[axis] - before).reshape(shape)
+        inner = torch.where(start < 0, start % gap, start)  # the first tap that is not before x
+        outside |= (at < 0) | (at >= n)
+        index, first, step = index + at * step, first + inner * step, step * n
+    return torch.where(outside, first, index)
 
 
 def counts(x: Tensor, windows: Windows, include: bool) -> Tensor:
@@ -110,9 +132,10 @@ def counts(x: Tensor, windows: Windows, include: bool) -> Tensor:
 
     include counts a margin's samples too; what hangs over the end in ceil_mode never counts.
     """
-    total = torch.ones((), device=x.device)
+    kind = torch.float64 if x.dtype in (torch.float64, torch.complex128) else torch.float32
+    total = torch.ones((), device=x.device, dtype=kind)
     for axis, (n, margin) in enumerate(zip(x.shape[2:], windows.margins, strict=True)):
-        inner = nd.pad(torch.ones(n, device=x.device), (margin,), "constant", float(include))
+        inner = nd.pad(torch.ones(n, device=x.device, dtype=kind), (margin,), "constant", float(include))
         inner = nd.pad(inner, (windows.overhang[axis],))
         options = ((option[axis],) for option in windows[:3])
         total = total.unsqueeze(-1) * nd.windows(inner, *options).sum(-1)

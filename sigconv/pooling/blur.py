@@ -52,6 +52,8 @@ def blur_pool(
     >>> blur_pool(torch.tensor([[[0.0, 0.0, 4.0, 0.0, 0.0]]]))
     tensor([[[0., 2., 0.]]])
     """
+    if x.ndim < 3:
+        raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, channels, *space)")
     ndim = x.ndim - 2
     weights = [binomial(k) for k in nd.ntuple(kernel_size, ndim, "kernel_size")] if taps is None else None
     weights = weights or [normalized(taps)] * ndim

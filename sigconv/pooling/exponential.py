@@ -32,8 +32,8 @@ def lse_pool(
     """(1/beta)·log of the mean of e^(beta·x) over every window, in any number of axes.
 
     x (batch, channels, *space) -> (batch, channels, *positions), floating; stride defaults to kernel_size. beta is one
-    number, or a tensor of one number or one per channel (not 0 there): towards 0 it is the mean, towards infinity the
-    maximum, below 0 the minimum. Nothing overflows, and a small beta loses no digits. Padded samples do not count,
+    number, or a tensor of one number or one per channel: towards 0 it is the mean, towards infinity the maximum, below
+    0 the minimum. Nothing overflows, and a small beta loses no digits. Padded samples do not count,
     unless a padding_mode says what stands there. Halves are summed in float32.
     Raises ValueError for windows larger than the padded input, or wholly outside it. Source: science.md C.8.
 
@@ -49,13 +49,14 @@ def lse_pool(
         border = border or {"padding_mode": padding_mode, "value": value}
         options = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
         return avg_pool(wide, kernel_size, stride, **options, **border).to(x.dtype)
-    _, power, largest = exponents(wide, windows, padding_mode, value, beta)
+    if isinstance(beta, Tensor):
+        beta = beta + (beta == 0) * 1e-8  # the mean, to rounding, and a slope to learn by
+    powers = exponents(wide, windows, padding_mode, value, beta)
     total: Any = 0.0
     short: Any = 0.0  # how far the sum is below its number of terms: exact where all are nearly alike
-    for exponent in windows.taps(power):
-        below = exponent - largest
+    for below in powers.taps(windows):
         total, short = total + below.exp(), short + below.expm1()
     inner = counts(x, windows, padding_mode is not None).to(wide.dtype)
     short = (short + (windows.samples - inner)) / inner
     mean = torch.where(short > -0.5, short.clamp(min=-0.5).log1p(), (total / inner).log())
-    return ((largest + mean) / per_channel(beta, wide)).to(x.dtype)
+    return (powers.extreme + mean / per_channel(beta, wide)).to(x.dtype)

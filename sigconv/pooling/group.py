@@ -34,6 +34,8 @@ def group_max_pool(x: Tensor, f: Callable[[Tensor], Tensor], group: Any = "rot90
     >>> bool(group_max_pool(x, edge) == group_max_pool(x.rot90(1, (2, 3)), edge))
     True
     """
+    if not callable(f):
+        raise TypeError(f"f {f!r} is no function or module: it is what the maximum is taken of, over the group")
     transforms = list(_named(x, group)) if isinstance(group, str) else list(group)
     best: Tensor | None = None
     for transform in transforms:

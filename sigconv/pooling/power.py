@@ -53,10 +53,10 @@ def lp_pool(
     if (padded.requires_grad and torch.is_grad_enabled()) or not at_hand(padded):
         total = sums.box_sums(padded.double().abs() ** int(p), *windows[:3])
         some = total != 0  # the root of an empty sum has no slope
-        y = torch.where(some, torch.where(some, total * share, 1.0) ** (1 / p), 0.0)
+        y = torch.where(some, torch.where(some, total, 1.0) ** (1 / p), 0.0).to(padded.dtype)
     else:
         y = sums.norms(padded, int(p), *windows[:3])
-        y = y if isinstance(share, float) and share == 1 else y * share ** (1 / p)
+    y = y if isinstance(share, float) and share == 1 else y * share ** (1 / p)
     return y.to(x.dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -41,10 +42,13 @@ def softmax_pool(
     """
     sharpness(beta)
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
-    padded, power, largest = exponents(real(x, "softmax_pool"), windows, padding_mode, value, beta)
+    wide = real(x, "softmax_pool")
+    powers = exponents(wide, windows, padding_mode, value, beta)
+    unit = 2.0 ** -math.ceil(math.log2(windows.samples))  # so small that no sum of samples overflows
+    small = windows.padded(wide * unit, padding_mode, value * unit, 0.0)
     total: Any = 0.0
     weighted: Any = 0.0
-    for sample, exponent in zip(windows.taps(padded), windows.taps(power), strict=True):
-        weight = (exponent - largest).exp()
+    for sample, exponent in zip(windows.taps(small), powers.taps(windows), strict=True):
+        weight = exponent.exp()
         total, weighted = total + weight, weighted + weight * sample
-    return (weighted / total).to(x.dtype)
+    return (weighted / (total * unit)).to(x.dtype)

@@ -110,4 +110,4 @@ def _expectation(padded: Tensor, windows: Windows) -> Tensor:
         weight = _weight(tap, largest, unit)
         total, squares = total + weight, squares + weight * weight
     top = torch.where(largest.isinf(), largest, unit)
-    return torch.where(total != 0, top * squares / torch.where(total != 0, total, 1.0), 0.0)
+    return torch.where(total != 0, top * (squares / torch.where(total != 0, total, 1.0)), 0.0)

@@ -112,13 +112,16 @@ def _sizes(x: Tensor, scale_factor: Any, size: Any) -> tuple[list[float], tuple[
 
 def _nearest(x: Tensor, dim: int, m: int, scale: float) -> Tensor:
     """Sample floor(i / scale) at i."""
-    places = (torch.arange(m, device=x.device, dtype=torch.float64) / scale + 1e-9).long()
+    steps = torch.tensor(1 / scale, dtype=torch.float32, device=x.device)  # as torch counts them
+    places = (torch.arange(m, device=x.device, dtype=torch.float32) * steps).long()
     return x.index_select(dim, places.clamp(max=x.shape[dim] - 1))
 
 
 def _linear(x: Tensor, dim: int, m: int, scale: float, align_corners: bool) -> Tensor:
     """Between the two samples on either side, by the distance to each."""
     n = x.shape[dim]
+    if m == n:
+        return x
     i = torch.arange(m, device=x.device, dtype=torch.float64)
     place = i * ((n - 1) / max(m - 1, 1)) if align_corners else ((i + 0.5) / scale - 0.5).clamp(min=0)
     low = place.long().clamp(max=n - 1)
