@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sigconv.kernels._axis import Pass, at_hand, compiled
+from sigconv.kernels._doubling import CACHED, in_cache
 from sigconv.kernels._memory import empty
 from sigconv.kernels._threads import share
 
@@ -36,7 +37,7 @@ def largest(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilati
 def places(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """The index of every window's largest in the flattened space, int64."""
     x = x.detach()
-    if at_hand(x) and math.prod(x.shape[2:]) < 1 << 31:  # the kernel counts in 32 bits
+    if at_hand(x):
         return _places(x, list(kernel_size), list(stride), list(dilation))
     return twin(x, kernel_size, stride, dilation)
 
@@ -78,6 +79,9 @@ def _largest(x: Tensor, kernel_size: list[int], stride: list[int], dilation: lis
     if y.numel() == 0:
         return y
     seen = x.detach().contiguous()
+    if x.ndim > 3 and max(stride) == 1 and math.prod(x.shape[2:]) <= CACHED:
+        in_cache(seen.flatten(0, 1), kernel_size, dilation, y.flatten(0, 1))
+        return y
     dims = [dim for dim in reversed(range(2, x.ndim)) if kernel_size[dim - 2] > 1 or stride[dim - 2] > 1]
     for dim in dims:
         shape = [*seen.shape]
