@@ -11,6 +11,7 @@ from sigconv.models import _common
 COUNTS = {  # science.md B.5 and B.6
     "lenet:modern": 61_706,
     "lenet:1998": 60_000,
+    "lenet:1998:output=linear": 60_850,
     "alexnet:torchvision": 61_100_840,
     "alexnet:2012": 60_965_224,
     "alexnet:single": 62_378_344,
@@ -27,6 +28,7 @@ COUNTS = {  # science.md B.5 and B.6
     "vgg:C:batch_norm=true": 133_647_400,
     "vgg:D:batch_norm=true": 138_365_992,
     "vgg:E:batch_norm=true": 143_678_248,
+    "fcn:A": 132_863_336,
     "nin:cifar10": 966_986,
     "nin:imagenet": 7_595_176,
     "googlenet:paper": 6_998_552,
@@ -38,6 +40,7 @@ COUNTS = {  # science.md B.5 and B.6
     "resnet:18": 11_689_512,
     "resnet:34": 21_797_672,
     "resnet:50": 25_557_032,
+    "resnet:50:version=1": 25_557_032,
     "resnet:101": 44_549_160,
     "resnet:152": 60_192_808,
     "resnet:18:shortcut=A": 11_515_688,
@@ -71,7 +74,9 @@ def trainable(model):
 def test_ar23_b5_b6_parameters_are_those_published(spec):
     model = build(spec)
     assert trainable(model) == COUNTS[spec]
-    rows = sc.describe(model, models.input_shape(spec))
+    shape = models.input_shape(spec)
+    rows = sc.describe(model, shape)
+    assert first(model.eval()(torch.empty(shape, device="meta"))).shape[1] == rows[-1].shape[1]
     if "aux" not in spec:  # auxiliary heads do not answer in use
         assert sum(row.parameters for row in rows) >= COUNTS[spec]
 

@@ -33,43 +33,6 @@ def shapes(net, x, kinds):
     return seen
 
 
-PUBLISHED = {  # table B.5
-    "lenet:1998": 60_000,
-    "lenet:1998:output=linear": 60_850,
-    "lenet:modern": 61_706,
-    "alexnet:torchvision": 61_100_840,
-    "alexnet:2012": 60_965_224,
-    "alexnet:single": 62_378_344,
-    "zfnet:fig3": 62_357_608,
-    "zfnet:b": 107_627_624,
-    "vgg:A": 132_863_336,
-    "vgg:A-LRN": 132_863_336,
-    "vgg:B": 133_047_848,
-    "vgg:C": 133_638_952,
-    "vgg:D": 138_357_544,
-    "vgg:E": 143_667_240,
-    "vgg:A:batch_norm=true": 132_868_840,
-    "vgg:B:batch_norm=true": 133_053_736,
-    "vgg:C:batch_norm=true": 133_647_400,
-    "vgg:D:batch_norm=true": 138_365_992,
-    "vgg:E:batch_norm=true": 143_678_248,
-    "nin:cifar10": 966_986,
-    "nin:imagenet": 7_595_176,
-    "googlenet:paper": 6_998_552,
-    "googlenet:paper:aux=true": 13_378_280,
-    "googlenet:torchvision": 6_624_904,
-    "googlenet:torchvision:aux=true": 13_004_888,
-    "googlenet:5x5-bn": 7_005_832,
-    "googlenet:5x5-bn:aux=true": 13_385_816,
-    "fcn:A": 132_863_336,
-}
-
-
-@pytest.mark.parametrize("spec", PUBLISHED)
-def test_b5_parameters_are_as_many_as_published(spec):
-    assert count(on_meta(spec)) == PUBLISHED[spec]
-
-
 def test_b5_vgg_convolutions_alone():
     assert count(on_meta("vgg:A").features) == 9_220_480
     assert count(on_meta("vgg:D").features) == 14_714_688
@@ -94,32 +57,6 @@ def linear(inputs, outputs, bias=True):
 def conv(*args, **options):
     with torch.device("meta"):
         return Conv(*args, **{"ndim": 2} | options)
-
-
-def test_pc1_pc2_eight_neurons_fully_connected_and_convolutional():
-    assert count(linear(512**2, 8)) == (512**2 + 1) * 8 == 2_097_160
-    assert (count(conv(1, 8, 5, bias=False)), count(conv(1, 8, 5))) == (200, 208)
-
-
-def test_pc3_pc4_fully_connected_against_convolution():
-    dense, shared = linear(32 * 32 * 3, 28 * 28 * 25), conv(3, 25, 5)
-    assert (dense.weight.numel(), dense.bias.numel()) == (60_211_200, 19_600)
-    assert (shared.weight.numel(), count(shared)) == (1_875, 1_900)
-    assert dense.weight.numel() / shared.weight.numel() == 32_112.64
-
-
-@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
-def test_pc5_pc6_pc7_pc8_a_layers_parameters(ndim):
-    assert count(conv(6, 16, 5, ndim=ndim)) == 6 * 16 * 5**ndim + 16
-    assert count(conv(6, 16, 1, ndim=ndim, bias=False)) == 6 * 16
-    assert conv(3, 1, 3).weight.numel() == 27
-    assert count(conv(3, 7, (5, 9), bias=False)) == 3 * 7 * 5 * 9  # channels in, units, window over s and t
-
-
-def test_pc9_three_small_kernels_against_one_large():
-    small = lambda c: count(nn.Sequential(*(conv(c, c, 3, bias=False) for _ in range(3))))
-    assert (small(1), count(conv(1, 1, 7, bias=False))) == (27, 49)
-    assert (small(64), count(conv(64, 64, 7, bias=False))) == (27 * 64**2, 49 * 64**2)
 
 
 def test_pc10_384_to_384_channels_and_alexnets_groups():
@@ -274,7 +211,9 @@ def test_ar8_e1_e2_vgg_by_the_lectures_own_table():
         assert layers(whole) == layers(models.vgg.build(variant, width=1 / 16))
 
 
-@pytest.mark.parametrize("spec", [s for s in PUBLISHED if s.startswith(("vgg", "fcn"))])
+@pytest.mark.parametrize(
+    "spec", ["vgg:A", "vgg:A-LRN", "vgg:B", "vgg:C", "vgg:D", "vgg:E", "vgg:E:batch_norm=true", "fcn:A"]
+)
 def test_ar3_bi_pyramid_space_shrinks_and_channels_grow(spec):
     seen = shapes(on_meta(spec).features, torch.empty(1, 3, 224, 224, device="meta"), (Conv, pooling.MaxPool))
     channels, space = [s[0] for s in seen], [s[1] for s in seen]
@@ -340,8 +279,14 @@ def test_ar12_the_papers_auxiliary_windows_at_the_published_size_and_means_elsew
 # All of them
 
 
-SPECS = [f"{name}:{v}" for name in CLASSIC for v in models.architecture(name).VARIANTS if f"{name}:{v}" != "fcn:A-LRN"]
-SPECS += ["vgg:A:batch_norm=true", "googlenet:torchvision:aux=true", "lenet:1998:output=linear", "fcn:A:output=map"]
+SPECS = [
+    "googlenet:paper",
+    "lenet:modern",
+    "vgg:A:batch_norm=true",
+    "googlenet:torchvision:aux=true",
+    "lenet:1998:output=linear",
+    "fcn:A:output=map",
+]
 
 
 @pytest.mark.parametrize("ndim", [1, 3])
