@@ -212,10 +212,11 @@ def picture(names: list[str], bars: dict[int, list[tuple[float, float]]]) -> Any
         left = [n - 0.4 + wide * (place + 0.5) for n in range(len(names))]
         heights, halves = ([100 * value for value in part] for part in zip(*found, strict=True))
         colour = plot.COLOURS[place % len(plot.COLOURS)]
-        ax.bar(left, heights, 0.92 * wide, yerr=halves, capsize=3, color=colour, label=f"{size:,} samples")
+        reach = [[min(h, b) for h, b in zip(halves, heights, strict=True)], halves]  # not below nothing
+        ax.bar(left, heights, 0.92 * wide, yerr=reach, capsize=3, color=colour, label=f"{size:,} samples")
     ax.set_xticks(range(len(names)), names)
     ax.set(ylabel="test accuracy, %", ylim=(0, 100))
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(bars))  # above the bars
     return figure
 
 

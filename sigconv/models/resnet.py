@@ -29,7 +29,7 @@ STEMS = ("imagenet", "small")
 
 
 def build(
-    variant: str = "18",
+    variant: str | int = "18",
     *,
     ndim: int = 2,
     in_channels: int = 3,
@@ -51,7 +51,7 @@ def build(
     >>> sum(p.numel() for p in build("18").parameters())
     11689512
     """
-    block, depths = DEPTHS[nd.one_of(variant, VARIANTS, "resnet variant")]
+    block, depths = DEPTHS[nd.one_of(str(variant), VARIANTS, "resnet variant")]
     version = nd.one_of(str(version), VERSIONS, "version")
     options: dict[str, Any] = {"ndim": ndim, "shortcut": shortcut, "activation": activation}
     if block is Bottleneck:
