@@ -547,6 +547,7 @@ def test_pl4_a_learned_sharpness_starts_at_the_mean_and_moves():
     y.sum().backward()
     assert y.item() == pytest.approx(2.0)
     assert layer.beta.grad.item() > 0
+    assert sc.lse_pool(x.half(), 2, beta=torch.zeros((), dtype=torch.float16)).item() == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("factor", [1.1, 4 / 3, 2.3])

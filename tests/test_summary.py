@@ -396,6 +396,8 @@ def test_ar23_the_command_tells_of_any_model(tmp_path):
         (["mnist1d", "--size", "3"], "larger than the padded input"),
         (["mnist1d", "--size", "3,4"], "not one number above 0, nor one for each of 1 axes"),
         (["mnist1d", "--depth", "3"], "unknown argument '--depth'"),
+        (["CRCRP", "--width", "0.5"], "a pattern takes no --width"),
+        (["CRXP"], "at position 2"),
         (["mnist1d:units=3"], "option 'units=3': model mnist1d takes"),
         ([], "usage: sigconv describe"),
     ],

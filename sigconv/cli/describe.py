@@ -79,7 +79,8 @@ def _summary(spec: str, options: dict[str, Any]) -> Any:
             model = models.build(spec, **given)
         return sc.describe(model, shape)
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # torch refuses sizes in ways of its own
-        raise console.UsageError(f"{spec}: {str(error).splitlines()[0]}") from None
+        text = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise console.UsageError(f"{spec}: {text}") from None
 
 
 def _pattern(spec: str, options: dict[str, Any]) -> Any:
@@ -89,6 +90,8 @@ def _pattern(spec: str, options: dict[str, Any]) -> Any:
     import sigconv as sc
     from sigconv import models
 
+    if options["width"] is not None:
+        raise ValueError("a pattern takes no --width: it says its own channels, as in C3D64")
     ndim, channels = options["ndim"] or 2, options["in_channels"] or 3
     shape = _shape((1, channels, *[32] * ndim), options)
     with torch.device("meta"):

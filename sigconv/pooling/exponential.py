@@ -50,6 +50,7 @@ def lse_pool(
         options = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
         return avg_pool(wide, kernel_size, stride, **options, **border).to(x.dtype)
     if isinstance(beta, Tensor):
+        beta = beta.to(wide.dtype)
         beta = beta + (beta == 0) * 1e-8  # the mean, to rounding, and a slope to learn by
     powers = exponents(wide, windows, padding_mode, value, beta)
     total: Any = 0.0
