@@ -5,16 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import platform
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from sigconv import console, files, plot
@@ -136,34 +132,3 @@ def figures(row: dict[str, Any]) -> str:
     """The losses and scores of a row, to be read."""
     names = [key for key in row if key.partition("_")[0] in ("train", "valid", "test")]
     return "  ".join(f"{key} {row[key]:.4f}" for key in names)
-
-
-def environment() -> dict[str, Any]:
-    """What a run was run with: versions, machine, threads, and the state of the checkout."""
-    import numpy
-
-    from sigconv import __version__, methods
-
-    return {
-        "sigconv": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "cost_table": methods.table()[1],
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "git": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain")),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
-
-
-def _git(*words: str) -> str | None:
-    here = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

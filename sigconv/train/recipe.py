@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import inspect
 import json
 import shutil
 import sys
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sigconv import console, files
-from sigconv.report import Page
-from sigconv.train import devices, seeds
-from sigconv.train.job import Job, environment
+from sigconv.train import devices, page, seeds
+from sigconv.train.environment import environment
+from sigconv.train.job import Job
 from sigconv.train.options import configured, parse
 
 PLACES = ("data_root",)  # where things lie: no part of what was computed, and so not of the configuration's hash
@@ -62,7 +61,7 @@ def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
         "run_folder": str(folder),
     }
     job.write_table()
-    _report(recipe, job, record)
+    page.write(recipe, job, record)
     files.write_text(folder / "result.json", json.dumps(console.plain(record), indent=1) + "\n")
     if options["json"]:
         console.answer(record)
@@ -131,17 +130,3 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # the recipe's own folder, if no run is left in it
-
-
-def _report(recipe: Callable[..., Any], job: Job, record: dict[str, Any]) -> None:
-    page = Page(f"{recipe.__name__}: results of a run")
-    page.text(inspect.getdoc(sys.modules[recipe.__module__]) or "")
-    page.heading("Results on the test set").facts(record["metrics"] | {"test items": job.test_size})
-    for note in job.notes:
-        page.text(note)
-    for name, png in job.pictures.items():
-        page.heading(name.replace("_", " ")).picture(png, name)
-    page.heading("Configuration").facts(record["config"])
-    took = {"seconds": record["seconds"], "device": record["device"]}
-    page.heading("Environment").facts(took | {k: v for k, v in environment().items() if k != "command"})
-    page.save(job.folder / "report.html")  # type: ignore[operator]
