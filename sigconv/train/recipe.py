@@ -68,8 +68,8 @@ def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     else:
         for name, value in metrics.items():
             console.show(f"{name:<26} {value:.4f}" if isinstance(value, float) else f"{name:<26} {value}")
-        page = folder / "report.html"
-        console.show(f"{console.duration(seconds)} on {device}; everything about this run: {page}")
+        where = folder / "report.html"
+        console.show(f"{console.duration(seconds)} on {device}; everything about this run: {where}")
     return record
 
 
