@@ -35,6 +35,11 @@ class Arrays:
         indices = indices.to(self.x.device)
         return self.x[indices], self.y[indices]
 
+    @property
+    def nbytes(self) -> int:
+        """What the items take of a device's memory."""
+        return self.x.nbytes + self.y.nbytes
+
     def to(self, device: Any) -> Arrays:
         """The same items on a device."""
         return Arrays(self.x.to(device), self.y.to(device), self.classes)

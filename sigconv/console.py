@@ -9,9 +9,14 @@ import math
 import os
 import signal
 import sys
+import threading
+import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+
+GRACE = 8.0  # seconds a command may take to end after a signal, before it is ended
 
 
 class UsageError(Exception):
@@ -35,6 +40,7 @@ def guarded(work: Callable[[], Any], debug: bool = False) -> int:
         if getattr(sys, name) is None:  # closed by whoever called us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  it stays open as long as the process
     _stopped.clear()
+    _commands.append(debug)
     handlers = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         done = work()
@@ -55,14 +61,20 @@ def guarded(work: Callable[[], Any], debug: bool = False) -> int:
             return 128 + _stopped[0]
         if debug:
             raise
-        say(f"error: {' '.join(str(error).split()) or type(error).__name__}")
+        _failed(error)
         return 1
     finally:
+        _commands.pop()
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        while _watchdogs:
+            _watchdogs.pop().cancel()
 
 
-_stopped: list[int] = []
+_stopped: list[int] = []  # signals that arrived
+_commands: list[bool] = []  # commands under way in this process: what is called from a notebook is none
+_watchdogs: list[threading.Timer] = []
+_silent: list[int] = []  # this process's number, where another one speaks for all
 
 
 def _stop(number: int, frame: types.FrameType | None) -> None:
@@ -70,20 +82,88 @@ def _stop(number: int, frame: types.FrameType | None) -> None:
     raise Stopped(number)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM wait until the block is done: yields the list of those that have arrived.
+
+    What they would have done is done when the block ends, or at once when a second one comes. A command that has not
+    ended GRACE seconds after the first is ended, whatever it is doing.
+
+    >>> with held() as arrived:
+    ...     bool(arrived)
+    False
+    """
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived
+        return
+
+    def note(number: int, frame: types.FrameType | None) -> None:
+        arrived.append(number)
+        if len(arrived) > 1:
+            restore()
+            signal.raise_signal(number)
+            return
+        say("stopping after this step; a second signal stops at once")
+        if _commands:
+            _watchdogs.append(threading.Timer(GRACE, _end, [number]))
+            _watchdogs[-1].daemon = True
+            _watchdogs[-1].start()
+
+    handlers = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    try:
+        yield arrived
+    finally:
+        restore()
+    if arrived:
+        signal.raise_signal(arrived[0])
+
+
+def _end(number: int) -> None:
+    say(f"stopped: {GRACE:.0f} seconds were not enough to finish the step, the checkpoint before it stays")
+    os._exit(128 + number)
+
+
+def silence(process: int) -> None:
+    """Say nothing from this process, for another one speaks for all; its errors are told with its number."""
+    _silent[:] = [process] if process else []
+
+
+def _failed(error: Exception) -> None:
+    """The one line about an error. Of many processes the first speaks; another one only if that is not about to."""
+    line = f"error: {' '.join(str(error).split()) or type(error).__name__}"
+    if _silent:
+        number = _silent.pop()
+        time.sleep(3)  # if all fail alike, whoever started them ends this one meanwhile
+        line = f"process {number}: {line}"
+    say(line)
+
+
 def say(text: str) -> None:
     """A message, on stderr."""
+    if _silent:
+        return
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def answer(record: dict[str, Any]) -> None:
     """The one JSON object of a verb called with --json: the last line of stdout."""
+    if _silent:
+        return
     sys.stdout.write(json.dumps(plain(record), allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
 def show(text: str) -> None:
     """What a verb answers to a person, on stdout."""
+    if _silent:
+        return
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -134,7 +214,7 @@ def progress(label: str, total: int) -> Iterator[Any]:
 
     Yields a function of (done, note).
     """
-    if not sys.stderr.isatty():
+    if _silent or not sys.stderr.isatty():
         yield lambda done, note="": None
         return
     try:

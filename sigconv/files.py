@@ -1,9 +1,14 @@
-"""Files opened and written with care: only regular ones, only of a size that was looked at, never half-written."""
+"""Files opened and written with care: only regular ones, only of a size that was looked at, never half-written.
+
+A folder is held by one process at a time: its lock goes with the process, however that ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 MOST_BYTES = 4 << 30  # one file read into memory whole
+LOCK = ".lock"
+_held: set[Path] = set()  # folders this process holds
 
 
 def size_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> int:
@@ -76,3 +83,74 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a folder for this process alone; OSError at once, naming the process that holds it, if one does.
+
+    The lock is the system's own, on a file in the folder: it is free again as soon as its process is gone, killed or
+    not, and a process forked from it does not keep it.
+
+    >>> folder = tempfile.mkdtemp()
+    >>> with locked(folder):
+    ...     held_by(folder).startswith(f"process {os.getpid()} on ")
+    True
+    >>> held_by(folder) is None
+    True
+    """
+    path = Path(folder).resolve()
+    if path in _held:  # not opened again: closing any handle on the file would set the lock free
+        raise OSError(f"{os.fspath(folder)!r} is in use by this very process: let it end first")
+    handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _taken(handle, exclusive=True):
+            raise OSError(
+                f"{os.fspath(folder)!r} is in use by {_written(handle) or 'another process'}: let it end first"
+            )
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{_myself()}\n".encode(), 0)
+        _held.add(path)
+        try:
+            yield
+        finally:
+            _held.discard(path)
+            os.truncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def held_by(folder: str | os.PathLike[str]) -> str | None:
+    """Who holds a folder, as "process 123 on host"; None if no living process does."""
+    path = Path(folder).resolve()
+    if path in _held:
+        return _myself()
+    try:
+        handle = os.open(path / LOCK, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return None
+    try:
+        return None if _taken(handle, exclusive=False) else _written(handle) or "another process"
+    finally:
+        os.close(handle)
+
+
+def _myself() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _written(handle: int) -> str:
+    return os.pread(handle, 200, 0).decode(errors="replace").strip()
+
+
+def _taken(handle: int, exclusive: bool) -> bool:
+    """Whether the lock could be had. Where a file system knows none, everyone has it."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.lockf(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return True

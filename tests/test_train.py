@@ -7,11 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import examples
 from torch import nn
 
 from sigconv.datasets._parts import Arrays
-from sigconv.train import Job, batches, checkpoint, devices, evaluate, fit, metrics, predict, seeds
+from sigconv.train import Job, batches, devices, evaluate, feeding, fit, metrics, predict, seeds
 from sigconv.transforms import augment
 
 
@@ -97,7 +96,7 @@ def test_a_model_or_labels_that_do_not_fit_are_named_with_their_shapes(tmp_path)
     fit(net(), blobs(), epochs=1, job=Job(folder=tmp_path / "new" / "run"))
     (tmp_path / "new" / "run" / "checkpoints" / ".model-9.dead.tmp").mkdir()
     with pytest.raises(ValueError, match="is another model's: .*size mismatch|is another model's: .*Missing") as caught:
-        fit(nn.Linear(2, 3), blobs(), job=Job(folder=tmp_path / "new" / "run", resuming=True))
+        fit(nn.Linear(2, 3), blobs(), epochs=1, job=Job(folder=tmp_path / "new" / "run", resuming=True))
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "new" / "run" / "checkpoints").glob(".*"))
 
@@ -126,62 +125,6 @@ def jitter(x, generators):
     return x + 0.1 * augment.normals(generators, x)
 
 
-@pytest.mark.parametrize("stops", [[1], [2, 3], [1, 2, 3, 4, 5]])
-def test_f1_f4_a_run_resumed_any_number_of_times_has_the_bits_of_one_never_stopped(tmp_path, monkeypatch, stops):
-    monkeypatch.setattr("sigconv.train.state.SAVE_EVERY", 0.0)
-
-    class KilledError(Exception):
-        pass
-
-    def train(folder, resuming, stop_after=None):
-        folder.mkdir(exist_ok=True)
-        seeds.everything(5)
-        job, model = Job(seed=5, folder=folder, resuming=resuming), net()
-        if stop_after is not None:
-            save = job.checkpoint
-            monkeypatch.setattr(job, "checkpoint", lambda name, epoch, state: (save(name, epoch, state), stop(epoch)))
-
-            def stop(epoch):
-                if epoch == stop_after:
-                    raise KilledError
-
-        rows = fit(model, augment.Augmented(blobs(), jitter), blobs(30, 1), job=job, **OPTIONS)
-        return model.state_dict(), [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
-
-    whole, rows = train(tmp_path / "whole", False)
-    for place, stop_after in enumerate(stops):
-        with pytest.raises(KilledError):
-            train(tmp_path / "cut", place > 0, stop_after)
-    again, rows_again = train(tmp_path / "cut", True)
-    assert rows_again == rows
-    assert all(torch.equal(whole[key], again[key]) for key in whole)
-    written = (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in written] == list(range(1, 7))
-    assert len(list((tmp_path / "cut" / "checkpoints").iterdir())) == 2
-
-
-def test_f13_a_broken_checkpoint_is_passed_over_and_all_broken_is_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sigconv.train.state.SAVE_EVERY", 0.0)
-    fit(net(), blobs(), blobs(30, 1), job=Job(folder=tmp_path), **OPTIONS)
-    newest = tmp_path / "checkpoints" / "model-6" / "state.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-7])
-    fit(net(), blobs(), blobs(30, 1), job=Job(folder=tmp_path, resuming=True), **OPTIONS)
-    said = capsys.readouterr().err
-    assert "warning: checkpoint" in said
-    assert "going on after epoch 5" in said
-    for path in (tmp_path / "checkpoints").glob("*/commit.json"):
-        path.write_text("{}")
-    with pytest.raises(ValueError, match="none of the 2 checkpoints of model"):
-        fit(net(), blobs(), blobs(30, 1), job=Job(folder=tmp_path, resuming=True), **OPTIONS)
-
-
-def test_f16_a_loss_that_is_no_number_stops_the_run():
-    data = blobs()
-    data.x[7] = float("nan")
-    with pytest.raises(ValueError, match=r"the loss of model became nan in epoch 1: lower lr=0\.001"):
-        fit(net(), data, epochs=2)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -196,6 +139,16 @@ def test_f16_a_loss_that_is_no_number_stops_the_run():
         ({"watch": {"valid": None}}, "watch 'valid'"),
         ({"batch_size": 0}, "batch_size 0 must be at least 1"),
         ({"job": Job(device="gpu")}, "device 'gpu' is not one of"),
+        ({"job": Job(strategy="dp")}, "strategy 'dp' is not one of"),
+        ({"job": Job(strategy="fsdp")}, "strategy 'fsdp' shares a model among processes: start them by torchrun"),
+        ({"job": Job(precision="bf32")}, "precision 'bf32' is not one of"),
+        ({"job": Job(precision="16", device="cpu")}, "precision '16' needs a CUDA device"),
+        ({"job": Job(workers=-1)}, "workers -1 must be at least 0"),
+        ({"accumulate": 0}, "accumulate 0 must be at least 1"),
+        ({"bad_steps": -1}, "bad_steps -1 must be at least 0"),
+        ({"clip": float("inf")}, "clip inf must be a finite number"),
+        ({"label_smoothing": 1.0}, "label_smoothing 1.0 must be"),
+        ({"label_smoothing": 0.1, "loss": nn.MSELoss()}, "label_smoothing 0.1 is for the usual loss"),
     ],
 )
 def test_options_that_cannot_be_are_named(options, message):
@@ -203,19 +156,124 @@ def test_options_that_cannot_be_are_named(options, message):
         fit(net(), blobs(), **options)
 
 
-def test_the_stand_in_trains_as_fabric_does(monkeypatch):
+def test_fabric_trains_to_the_bits_of_torch_alone(monkeypatch):
     def train():
         model = net()
         fit(model, blobs(), blobs(30, 1), **OPTIONS)
         return model.state_dict()
 
-    with_fabric = train()
-    monkeypatch.setattr(devices, "_fabric_class", lambda: None)
-    devices.fabric.cache_clear()
     alone = train()
-    assert isinstance(devices.fabric(), devices.StandIn)
-    devices.fabric.cache_clear()
+    assert isinstance(Job().fabric(), devices.StandIn)
+    fabric = pytest.importorskip("lightning_fabric").Fabric(accelerator="cpu", devices=1)
+    monkeypatch.setattr(devices, "fabric", lambda *options: fabric)
+    with_fabric = train()
     assert all(torch.equal(with_fabric[key], alone[key]) for key in alone)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 16])
+def test_a_step_in_parts_is_the_step(parts):
+    def weights(**options):
+        model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3)).double()
+        torch.manual_seed(0)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
+        data = Arrays(blobs().x.double(), blobs().y, "abc")
+        fit(model, data, epochs=2, lr=0.1, batch_size=16, optimizer="sgd", **options)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    torch.testing.assert_close(weights(accumulate=parts), weights(), atol=1e-13, rtol=1e-12)
+
+
+def test_clip_keeps_the_norm_of_the_gradients_below_it():
+    model = nn.Linear(2, 3)
+    before = [p.detach().clone() for p in model.parameters()]
+    fit(model, blobs(), epochs=1, lr=1.0, batch_size=60, optimizer="sgd", clip=1e-3)
+    moved = torch.cat([(p - q).flatten() for p, q in zip(model.parameters(), before, strict=True)])
+    assert moved.norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_label_smoothing_is_torchs():
+    rows = [
+        fit(net(), blobs(), blobs(), epochs=2, **options)[-1]
+        for options in ({"label_smoothing": 0.2}, {"loss": nn.CrossEntropyLoss(label_smoothing=0.2)})
+    ]
+    assert rows[0]["valid_loss"] == rows[1]["valid_loss"]
+
+
+def test_a_compiled_model_trains_as_the_model_does():
+    def losses(compiled):
+        model = net()
+        model[3].p = 0.0
+        return [row["valid_loss"] for row in fit(model, blobs(), blobs(30, 1), job=Job(compile=compiled), **OPTIONS)]
+
+    assert losses(True) == pytest.approx(losses(False), rel=1e-3)
+
+
+def test_bfloat16_on_the_cpu_learns_and_answers_in_float32():
+    model = net()
+    rows = fit(model, blobs(), blobs(30, 1), job=Job(precision="bf16"), **OPTIONS)
+    assert rows[-1]["valid_accuracy"] > 0.8
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+
+
+def test_profile_leaves_a_trace_and_says_what_took_longest(tmp_path):
+    job = Job(folder=tmp_path, profile=True)
+    fit(net(), blobs(), epochs=8, batch_size=16, job=job)
+    trace = json.loads((tmp_path / "trace_model.json").read_text())
+    assert any("addmm" in event.get("name", "") for event in trace["traceEvents"])
+    assert "addmm" in (tmp_path / "log.txt").read_text()
+    assert not list(tmp_path.glob(".*tmp"))
+
+
+def test_the_mean_of_the_weights_is_torchs():
+    from torch.optim.swa_utils import AveragedModel
+
+    from sigconv.train.steps import Average
+
+    model = net()
+    ours = Average(model, 0.9)
+    follow = lambda mean, value, n: torch.lerp(mean, value, float(1 - min(0.9, (1 + n) / (10 + n))))
+    theirs = AveragedModel(model, avg_fn=follow)
+    for step in range(30):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step)))
+        ours.follow()
+        theirs.update_parameters(model)
+    for name, value in theirs.module.named_parameters():
+        torch.testing.assert_close(ours.means[name], value, atol=1e-6, rtol=1e-6)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with ours.inside():
+        assert torch.equal(model[0].weight, ours.means["0.weight"])
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores, on purpose
+@pytest.mark.parametrize("workers", [1, 4])
+def test_n27_workers_change_no_bit_and_draw_nothing_twice(workers):
+    def seen(workers):
+        made = batches.Batches(Items(blobs()), 16, seed=3, shuffle=True, workers=workers)
+        return [torch.cat([x for ((x, _, _),) in made.epoch(epoch)]) for epoch in (1, 2, 3)]
+
+    before = torch.get_rng_state()
+    found = seen(workers)
+    assert torch.equal(torch.get_rng_state(), before), "workers draw nothing from the training's own generator"
+    assert all(torch.equal(one, other) for one, other in zip(found, seen(0), strict=True))
+    assert len(torch.cat(found).unique(dim=0)) == 3 * 60
+
+
+def test_batches_on_their_way_to_a_device_keep_their_order_and_pass_errors_on(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    pairs = [(torch.full((2,), float(n)), torch.tensor([n, n])) for n in range(20)]
+    found = [*feeding._moved(iter(pairs), torch.device("cpu"))]
+    assert [int(y[0]) for _, y in found] == list(range(20))
+
+    def failing():
+        yield pairs[0]
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        [*feeding._moved(failing(), torch.device("cpu"))]
 
 
 def test_n27_randomness_is_a_function_of_seed_epoch_and_index_alone():
@@ -228,17 +286,18 @@ def test_n27_randomness_is_a_function_of_seed_epoch_and_index_alone():
     assert len(set(draws.values())) == len(draws)
     data = Items(blobs())
     one_by_one = [data.item(i, seeds.generator(0, 4, i))[0] for i in (5, 2)]
-    together, _ = batches.collect(data, torch.tensor([5, 2]), seeds.Generators(0, 4, [5, 2]))
+    together, _ = feeding.collect(data, torch.tensor([5, 2]), seeds.Generators(0, 4, [5, 2]))
     assert torch.equal(together, torch.stack(one_by_one))
 
 
 def test_batches_cover_an_epoch_once_and_leave_no_batch_of_one():
     whole = Arrays(torch.arange(33), torch.arange(33), "a")
     made = batches.Batches(whole, 16, shuffle=True)
-    sizes = [len(x) for x, _ in made.epoch(1)]
+    sizes = [len(x) for ((x, _, _),) in made.epoch(1)]
     assert sizes == [16, 17]
     assert len(made) == 2
-    assert sorted(torch.cat([x for x, _ in made.epoch(2)]).tolist()) == list(range(33))
+    assert sorted(torch.cat([x for ((x, _, _),) in made.epoch(2)]).tolist()) == list(range(33))
+    assert torch.equal(next(made.epoch(2, first=1))[0].x, [*made.epoch(2)][1][0].x)
     with pytest.raises(ValueError, match="the data set is empty"):
         batches.Batches(whole.subset(torch.arange(0)), 4)
 
@@ -302,83 +361,3 @@ def test_dice_of_label_maps():
     assert metrics.dice(a, b) == {1: 0.5}
     with pytest.raises(ValueError, match="accuracy of 3 scores for 2 targets"):
         metrics.accuracy(torch.zeros(3), torch.zeros(2))
-
-
-# ---- checkpoints
-
-STATE = {
-    "weights": {"a": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), "empty": torch.zeros(0, 2)},
-    "half": torch.ones(2, dtype=torch.bfloat16),
-    "flag": torch.tensor(True),
-    "list": [1, 2.5, "text", None, True, float("inf")],
-    3: {"step": torch.tensor(7)},
-}
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b and type(a) is type(b)
-
-
-def test_a_checkpoint_holds_what_was_put_in(tmp_path):
-    assert same(checkpoint.load(checkpoint.save(tmp_path / "c-1", STATE)), STATE)
-    checkpoint.save(tmp_path / "c-1", {"other": 1})
-    assert checkpoint.load(tmp_path / "c-1") == {"other": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["c-1"]
-    with pytest.raises(TypeError, match="not set"):
-        checkpoint.save(tmp_path / "c-2", {"bad": {1, 2}})
-    assert [path.name for path in tmp_path.iterdir()] == ["c-1"]
-
-
-@examples(200)
-@given(st.data())
-def test_r17_any_flipped_bit_is_noticed(tmp_path_factory, data):
-    path = checkpoint.save(tmp_path_factory.mktemp("flip") / "c-1", STATE)
-    file = path / data.draw(st.sampled_from(["state.safetensors", "commit.json"]))
-    content = bytearray(file.read_bytes())
-    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"checkpoint '.*c-1' cannot be used") as caught:
-        checkpoint.load(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_f14_f18_checkpoints_are_ordered_by_number_and_a_newer_format_is_said_to_be_one(tmp_path, monkeypatch):
-    for number in (9, 10, 1):
-        checkpoint.save(tmp_path / f"cnn-{number}", {})
-    checkpoint.save(tmp_path / "cnn-two-3", {})
-    assert [path.name for path in checkpoint.numbered(tmp_path, "cnn")] == ["cnn-10", "cnn-9", "cnn-1"]
-    monkeypatch.setattr(checkpoint, "VERSION", 2)
-    checkpoint.save(tmp_path / "cnn-11", {})
-    monkeypatch.setattr(checkpoint, "VERSION", 1)
-    with pytest.raises(ValueError, match="a newer sigconv wrote it"):
-        checkpoint.load(tmp_path / "cnn-11")
-
-
-@pytest.mark.parametrize("call", range(12))
-def test_f2_a_save_that_fails_anywhere_leaves_the_old_or_the_new(tmp_path, monkeypatch, call):
-    import os
-
-    checkpoint.save(tmp_path / "c-1", {"generation": 1})
-    calls = iter(range(100))
-    for name in ("fsync", "replace"):
-        real = getattr(os, name)
-
-        def failing(*args, real=real):
-            if next(calls) == call:
-                raise OSError(28, "No space left on device")
-            return real(*args)
-
-        monkeypatch.setattr(os, name, failing)
-    try:
-        checkpoint.save(tmp_path / "c-2", {"generation": 2})
-    except OSError:
-        assert not (tmp_path / "c-2").exists() or checkpoint.load(tmp_path / "c-2") == {"generation": 2}
-    monkeypatch.undo()
-    assert checkpoint.load(tmp_path / "c-1") == {"generation": 1}
-    assert not list(tmp_path.glob("*.tmp"))

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,24 @@ from typing import Any
 from torch import nn
 
 from sigconv import console, files, plot
-from sigconv.train import checkpoint
+from sigconv.train import checkpoint, devices, pictures, processes
+from sigconv.train.fingerprint import fingerprint
+from sigconv.train.sharding import whole
 
 KEPT = 2  # checkpoints of each model
 
 
 @dataclass
 class Job:
-    """One run: its seed, device and folder. Without a folder nothing is written; messages go to stderr all the same."""
+    """One run: its seed, device and folder. Without a folder nothing is written; messages go to stderr all the same.
+
+    device, strategy, precision   as train.devices.fabric takes them: where it runs, and how many processes share it
+    workers      processes that make batches ahead of time; compile trains through torch.compile
+    profile      write a trace of a few steps into the folder; export: "pt2", "onnx" or both, a file of each model
+    resuming     go on with the checkpoints in the folder
+
+    Of many processes only the first has a folder.
+    """
 
     recipe: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -29,16 +39,44 @@ class Job:
     device: str = "auto"
     folder: Path | None = None
     resuming: bool = False
+    strategy: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
+    compile: bool = False
+    profile: bool = False
+    export: str | None = None
     test_size: int | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)  # what it was trained and measured on
     first: str | None = None  # the model whose weights are the run's
+    arrived: list[int] = field(default_factory=list)  # signals that wait for the end of a step
 
     def __post_init__(self) -> None:
+        self.place: Path | None = None
         if self.folder is not None:
-            self.folder = Path(self.folder)
+            self.at(Path(self.folder))
+
+    def at(self, folder: Path) -> None:
+        """Keep the run's files in this folder."""
+        self.place, self.folder = folder, None if processes.number() else folder
+        if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def saves(self) -> bool:
+        """Whether the run keeps anything, be it by another process."""
+        return self.place is not None
+
+    def checkpoints(self) -> list[Path]:
+        """What is kept of any model, finished or not."""
+        return [] if self.folder is None else [*self.folder.glob("checkpoints/*")]
+
+    def fabric(self) -> Any:
+        """Its device and processes."""
+        return devices.fabric(self.device, self.strategy, self.precision)
 
     def say(self, text: str, aloud: bool = True) -> None:
         """A message: in log.txt and, aloud, on stderr."""
@@ -78,24 +116,46 @@ class Job:
             with files.writing(self.folder / "plots" / f"{name}.png") as file:
                 file.write(content)
 
+    def table(self, name: str, rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> None:
+        """A table for the report."""
+        self.tables[name] = (header, rows)
+
+    def looked_at(self, name: str, parts: Mapping[str, Any]) -> dict[str, str]:
+        """The data sets a model is trained and measured on, by their fingerprints."""
+        if not self.saves:
+            return {}
+        found = {part: fingerprint(dataset) for part, dataset in parts.items()}
+        for part, facts in found.items():
+            known = self.data.setdefault(part, facts)
+            if known != facts:
+                self.data[f"{part} of {name}"] = facts
+        return {f"{part} data": facts["sha256"][:16] for part, facts in found.items()}
+
     def keep_weights(self, name: str, model: nn.Module) -> None:
         """The selected weights: the first model of a run as model.safetensors, others under their own names."""
+        if not self.saves:
+            return
+        state = whole(model.state_dict())  # by all processes that share it
         if self.folder is None:
             return
         from safetensors.torch import save
 
         self.first = self.first or name
-        path = self.folder / ("model.safetensors" if name == self.first else f"{name}.safetensors")
-        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
-        with files.writing(path) as file:
+        stem = "model" if name == self.first else name
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+        with files.writing(self.folder / f"{stem}.safetensors") as file:
             file.write(save(tensors))
+        if self.strategy != "fsdp":
+            figure = pictures.first_layer(model)
+            if figure is not None:
+                self.picture("first_layer" if name == self.first else f"first_layer_{name}", figure)
 
-    def checkpoint(self, name: str, epoch: int, state: dict[str, Any]) -> None:
+    def checkpoint(self, name: str, step: int, state: dict[str, Any]) -> None:
         """A numbered checkpoint of a model; the newest two stay."""
         if self.folder is None:
             return
         folder = self.folder / "checkpoints"
-        checkpoint.save(folder / f"{name}-{epoch}", state)
+        checkpoint.save(folder / f"{name}-{step}", state)
         for old in checkpoint.numbered(folder, name)[KEPT:]:
             checkpoint.remove(old)
 
@@ -111,7 +171,7 @@ class Job:
             except ValueError as error:
                 self.say(f"warning: {error}; going back to the one before")
             else:
-                self.say(f"{name}: going on after epoch {state['epoch']}")
+                self.say(f"{name}: going on after step {state['step']}, in epoch {state['epoch']}")
                 return state
         if found:
             raise ValueError(f"none of the {len(found)} checkpoints of {name} under {str(self.folder)!r} can be used")

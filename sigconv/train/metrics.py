@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +116,34 @@ def confusion(scores: Tensor, targets: Tensor, classes: int | None = None) -> Te
     return torch.bincount(targets * n + labels, minlength=n * n).reshape(n, n)
 
 
+class ClassScores(NamedTuple):
+    """How one class fares: NaN where a share is of nothing, taken_for None where no item of it is missed."""
+
+    items: int
+    precision: float
+    recall: float
+    f1: float
+    taken_for: int | None
+
+
+@_of_a_model_too
+def per_class(scores: Tensor, targets: Tensor, classes: int | None = None) -> list[ClassScores]:
+    """Precision, recall and F1 of every class, its items, and the class that its items are most often taken for.
+
+    Takes what confusion takes. Precision is the share of right ones among the items called so (NaN if none is), recall
+    the share found of its items (NaN without items), F1 their harmonic mean; equal mistakes go to the first class.
+
+    >>> [round(row.recall, 2) for row in per_class(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]))]
+    [0.5, 1.0]
+    """
+    counts = confusion(scores, targets, classes=classes)
+    right, found, items = counts.diagonal(), counts.sum(0), counts.sum(1)
+    missed = counts - counts.diagonal().diag()
+    parts = (right / found, right / items, _overlaps(counts))
+    rows = zip(items.tolist(), *(part.tolist() for part in parts), missed.max(1).values, missed.argmax(1), strict=True)
+    return [ClassScores(*row[:4], int(row[5]) if row[4] else None) for row in rows]
+
+
 @_of_a_model_too
 def f1(scores: Tensor, targets: Tensor) -> float:
     """Mean over classes of the harmonic mean of precision and recall; a class neither there nor predicted is left out.
@@ -135,6 +164,83 @@ def dice(scores: Tensor, targets: Tensor) -> dict[int, float]:
     """
     shares = _overlaps(confusion(scores, targets))
     return {label: shares[label].item() for label in range(1, len(shares))}
+
+
+class Calibration(NamedTuple):
+    """Bins of confidence: how many items, how sure on average, how often right (NaN in an empty bin); and the ECE."""
+
+    ece: float
+    edges: Tensor  # (bins + 1,)
+    counts: Tensor  # (bins,)
+    confidence: Tensor
+    accuracy: Tensor
+
+
+@_of_a_model_too
+def calibration(scores: Tensor, targets: Tensor, *, bins: int = 15, probabilities: bool = False) -> Calibration:
+    """Whether a model is right as often as it is sure: expected calibration error over equal bins of confidence.
+
+    scores (n, classes) are logits, or with probabilities=True what softmax gives; (n,) or (n, 1) is the second of two
+    classes. An item's confidence is its largest probability; bin m holds those in ((m - 1) / bins, m / bins]. The error
+    is the sum over bins of items / n · |accuracy - mean confidence|. ValueError where scores are NaN.
+
+    Source: Guo, Pleiss, Sun and Weinberger 2017, On Calibration of Modern Neural Networks, arXiv:1706.04599, eq. 3.
+
+    >>> calibration(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]), probabilities=True).ece
+    0.25
+    """
+    if bins < 1:
+        raise ValueError(f"bins {bins} must be at least 1")
+    shares = shares_of(scores, probabilities=probabilities)
+    sure, labels = shares.max(1)
+    right = (labels == targets.flatten().to(labels.device)).double()
+    edges = torch.arange(bins + 1, dtype=torch.float64, device=sure.device) / bins
+    place = torch.bucketize(sure, edges[1:-1])
+    counts = torch.bincount(place, minlength=bins)
+    confidence, accuracy = (torch.bincount(place, part, minlength=bins) / counts for part in (sure, right))
+    gaps = ((accuracy - confidence).abs() * counts).nan_to_num(0.0)
+    return Calibration((gaps.sum() / len(sure)).item(), edges, counts, confidence, accuracy)
+
+
+def shares_of(scores: Tensor, *, probabilities: bool = False) -> Tensor:
+    """Probabilities (n, classes) in float64 of scores (n, classes), or of one score an item: the second of two classes.
+
+    >>> shares_of(torch.tensor([0.0]))
+    tensor([[0.5000, 0.5000]], dtype=torch.float64)
+    """
+    shape = tuple(scores.shape)
+    if not scores.is_floating_point() or not 1 <= scores.ndim <= 2 or 0 in shape:
+        raise ValueError(f"scores of shape {shape} ({scores.dtype}): expected (n, classes), (n, 1) or (n,), floating")
+    scores = scores.double().reshape(len(scores), -1)
+    if scores.isnan().any():
+        raise ValueError(
+            f"{int(scores.isnan().any(1).sum())} of {len(scores)} items have NaN scores: look at the model"
+        )
+    if scores.shape[1] == 1:
+        scores = torch.cat([1 - scores if probabilities else torch.zeros_like(scores), scores], 1)
+    shares = scores if probabilities else scores.softmax(1)
+    wrong = int((((shares.sum(1) - 1).abs() > 1e-3) | (shares < 0).any(1) | shares.isnan().any(1)).sum())
+    if wrong:
+        reason = "are no probabilities: give logits as they are" if probabilities else "are infinite: look at the model"
+        raise ValueError(f"scores of {wrong} of {len(scores)} items {reason}")
+    return shares
+
+
+def wilson(right: int, of: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval that holds a share with this confidence, right of `of` seen: Wilson's score interval.
+
+    Unlike mean ± 1.96 deviations it is never empty and stays between 0 and 1, with one item or with no mistake too.
+    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953; Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286.
+
+    >>> [round(x, 4) for x in wilson(9, 10)]
+    [0.5958, 0.9821]
+    """
+    if not 0 <= right <= of or of < 1:
+        raise ValueError(f"{right} right of {of}: expected 0 to as many as there are, at least one")
+    z = math.sqrt(2) * torch.erfinv(torch.tensor(level, dtype=torch.float64)).item()
+    middle = (right + z * z / 2) / (of + z * z)
+    half = z / (of + z * z) * math.sqrt(right * (of - right) / of + z * z / 4)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _overlaps(counts: Tensor) -> Tensor:

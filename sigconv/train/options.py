@@ -15,6 +15,12 @@ from sigconv import console, files
 JOB_OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "seed": (int, 0, "of every random choice: same seed, same machine, same threads, the same bits"),
     "device": (str, "auto", "auto, cpu or cuda; auto is cuda where there is one"),
+    "strategy": (str, "auto", "of many processes: ddp (auto) keeps the model whole in each, fsdp shares it out"),
+    "precision": (str, "auto", "auto (bf16 on cuda, 32 on the cpu), 32, bf16, or 16 with a loss scaler (cuda)"),
+    "workers": (int, 0, "processes that make batches ahead of time; they change no result"),
+    "compile": (bool, False, "train through torch.compile"),
+    "profile": (bool, False, "write a trace of a few steps into the run folder"),
+    "export": (str | None, None, "pt2, onnx or both (pt2,onnx): a file of each model, beside its weights"),
     "out": (Path, Path("runs"), "folder for the run folders"),
     "resume": (str | None, None, "a run folder to go on with, or auto: the newest of this configuration, if any"),
     "json": (bool, False, "end with one JSON object on stdout"),

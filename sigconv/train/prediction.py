@@ -7,22 +7,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigconv.train import devices
-from sigconv.train.batches import Batches
+from sigconv import console
+from sigconv.train import feeding, processes
 from sigconv.train.job import Job
+from sigconv.train.sharding import is_shared
 
 
 def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_size: int = 512) -> tuple[Tensor, Tensor]:
-    """The model's outputs for every item, and the targets, in the data set's order, on the CPU in float32."""
+    """The model's outputs for every item, and the targets, in the data set's order, on the CPU in float32.
+
+    Of many processes each answers for its part of the items, and all of them have all answers.
+    """
     job = job or Job()
-    fabric = devices.fabric(job.device)
-    model.to(fabric.device)
+    fabric = job.fabric()
+    shared = any(is_shared(parameter) for parameter in model.parameters())
+    if not shared:
+        model.to(fabric.device)
+    if len(dataset) == 0:
+        raise ValueError("the data set is empty: there is nothing to predict")
     was_training = model.training
     model.eval()
+    each = -(-len(dataset) // processes.count())
+    mine = torch.arange(processes.number() * each, (processes.number() + 1) * each).clamp(max=len(dataset) - 1)
     outputs, targets = [], []
-    with torch.inference_mode(), fabric.autocast():
-        for x, y in Batches(dataset, batch_size, seed=job.seed, device=fabric.device).epoch(0):
+    with torch.no_grad() if shared else torch.inference_mode(), fabric.autocast():
+        feed = feeding.feed(dataset, job.seed, torch.device(fabric.device), job.workers)
+        for x, y in feed(0, list(mine.split(batch_size))):
+            if job.arrived and processes.count() == 1:
+                raise console.Stopped(job.arrived[0])
             outputs.append(model(x).float().cpu())
             targets.append(y.cpu())
     model.train(was_training)
-    return torch.cat(outputs), torch.cat(targets)
+    joined = [torch.cat(processes.gathered(torch.cat(part)))[: len(dataset)] for part in (outputs, targets)]
+    return joined[0], joined[1]

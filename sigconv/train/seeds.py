@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 def generator(seed: int, epoch: int, index: int) -> torch.Generator:
@@ -42,3 +43,30 @@ def everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def state() -> dict[str, Tensor]:
+    """Where Python's, NumPy's and torch's own generators stand, on every device."""
+    _, words, gauss = random.getstate()
+    _, keys, place, has, cached = np.random.get_state()
+    found = {"torch": torch.get_rng_state()}
+    found["python"] = torch.tensor([*words, *_pair(gauss)], dtype=torch.float64)
+    found["numpy"] = torch.tensor([*keys.tolist(), place, has, cached], dtype=torch.float64)
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return found | {f"cuda:{n}": torch.cuda.get_rng_state(n) for n in devices}
+
+
+def restore(found: Mapping[str, Tensor]) -> None:
+    """Put the generators back to where they stood; those of devices that are not here are passed over."""
+    *words, known, gauss = found["python"].tolist()
+    random.setstate((3, tuple(map(int, words)), gauss if known else None))
+    *keys, place, has, cached = found["numpy"].tolist()
+    np.random.set_state(("MT19937", np.array(keys, np.uint32), int(place), int(has), cached))
+    torch.set_rng_state(found["torch"])
+    for n in range(torch.cuda.device_count()) if torch.cuda.is_available() else ():
+        if f"cuda:{n}" in found:
+            torch.cuda.set_rng_state(found[f"cuda:{n}"], n)
+
+
+def _pair(value: float | None) -> tuple[float, float]:
+    return (0.0, 0.0) if value is None else (1.0, value)

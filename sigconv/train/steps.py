@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sigconv import nd
+from sigconv.train.sharding import like
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "one-cycle")
@@ -36,22 +39,58 @@ def steps_of(kind: Any, model: nn.Module, lr: float, momentum: float, weight_dec
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    on_gpu = any(p.device.type == "cuda" for p in model.parameters())
+    options: dict[str, Any] = {"lr": lr} | ({"fused": True} if on_gpu else {})
     if nd.one_of(kind, OPTIMIZERS, "optimizer") == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum)
-    return torch.optim.AdamW(groups, lr=lr)
+        return torch.optim.SGD(groups, momentum=momentum, **options)
+    return torch.optim.AdamW(groups, **options)
 
 
-def running_mean(model: nn.Module, decay: float) -> Any:
+class Average:
     """A running mean of all of a model's numbers, that follows fast at first: decay grows to its value."""
-    if not decay:
-        return None
-    from torch.optim.swa_utils import AveragedModel
 
-    def follow(means: Any, values: Any, count: Any) -> None:
-        share = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
-        if means[0].is_floating_point():
-            torch._foreach_lerp_(means, values, share)
-        else:
-            torch._foreach_copy_(means, values)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay, self.steps = model, decay, 0
+        self.means = {key: value.detach().clone() for key, value in model.state_dict().items()}
 
-    return AveragedModel(model, multi_avg_fn=torch.no_grad()(follow), use_buffers=True)
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take the model's present numbers into the mean."""
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 1.0
+        self.steps += 1
+        values, means = self._by_kind(self.model.state_dict())
+        if values[0]:
+            torch._foreach_lerp_(means[0], values[0], share)
+        for mean, value in zip(means[1], values[1], strict=True):
+            mean.copy_(value)
+
+    def _by_kind(self, values: dict[str, Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """Floating numbers, which have a mean, and others, which have a last value: of the model, and of the mean."""
+        kinds = [[key for key in values if values[key].is_floating_point() is kind] for kind in (True, False)]
+        return tuple([[found[key] for key in keys] for keys in kinds] for found in (values, self.means))  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """The model with the mean in its stead, for a while."""
+        live = self.model.state_dict()
+        before = {key: value.clone() for key, value in live.items()}
+        try:
+            _put(live, self.means)
+            yield
+        finally:
+            _put(live, before)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"steps": self.steps, "means": self.means}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where a checkpoint was; KeyError or RuntimeError for another model's."""
+        self.steps = state["steps"]
+        _put(self.means, {key: like(state["means"][key], value) for key, value in self.means.items()})
+
+
+@torch.no_grad()
+def _put(into: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    for key, value in into.items():
+        value.copy_(values[key])
