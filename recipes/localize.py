@@ -30,6 +30,7 @@ from sigconv.datasets import drawn_shapes as data
 from sigconv.models.localizer import Objects, peaks
 from sigconv.recipes._boxes import heat_loss, matched, overlap
 from sigconv.train import accuracy, fit, predict, run
+from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 
 SIZES = {"one": 48, "several": 64}
@@ -91,6 +92,7 @@ def _one(job: Job, model: Any, parts: Any, options: dict[str, Any]) -> dict[str,
 
     outputs, y = predict(model, test, job=job)
     scores, boxes = model.answers(outputs)
+    assess(job, scores, y[:, 0].long(), data.CLASSES)
     shares = overlap(boxes, y[:, 1:])
     mean = train.y[:, 1:].mean(0).expand(len(y), -1)
     ridge = overlap(_ridge(parts), y[:, 1:])

@@ -27,11 +27,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from sigconv import console, nd, plot
+from sigconv import console, nd
 from sigconv.datasets import mnist as data
 from sigconv.models import nielsen
 from sigconv.recipes import _mnist
-from sigconv.train import accuracy, confusion, evaluate, fit, predict, run
+from sigconv.train import accuracy, evaluate, fit, predict, run
+from sigconv.train.assessment import assess
 from sigconv.train.devices import threads
 from sigconv.train.job import Job
 from sigconv.transforms import augment
@@ -112,8 +113,8 @@ def climbed(job: Job, parts: Any, rung: Rung, activation: str | None, own: dict[
     train = data.expanded(parts.train) if rung.expanded else parts.train
     net = nielsen.build(rung.net, size=parts.train.x.shape[-1], activation=activation or rung.activation)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same, half again as fast
-    rows = fit(net, train, parts.valid, job=job, **options)
-    return report(job, net, rows, parts) | {"published": rung.published}
+    fit(net, train, parts.valid, job=job, **options)
+    return report(job, net, parts) | {"published": rung.published}
 
 
 def _usual(rung: Rung) -> dict[str, Any]:
@@ -126,19 +127,15 @@ def strongest(job: Job, parts: Any, activation: str, own: dict[str, Any]) -> dic
     options |= {"schedule": "one-cycle", "average": 0.998, "loss": nn.CrossEntropyLoss(label_smoothing=0.05)}
     net = _mnist.residual_net(activation)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rows = fit(net, augment.Augmented(parts.train, _mnist.vary), parts.valid, job=job, **options | own)
-    return report(job, net, rows, parts)
+    fit(net, augment.Augmented(parts.train, _mnist.vary), parts.valid, job=job, **options | own)
+    return report(job, net, parts)
 
 
-def report(job: Job, net: nn.Module, rows: list[dict[str, Any]], parts: Any) -> dict[str, Any]:
-    """The test set, looked at once, by the weights of the best validation epoch; the curves and every mistake."""
-    curve = {
-        part: ([row["epoch"] for row in rows], [row[f"{part}_loss"] for row in rows]) for part in ("train", "valid")
-    }
-    job.picture("loss", plot.curves(curve, xlabel="epoch", ylabel="cross-entropy")[0])
+def report(job: Job, net: nn.Module, parts: Any) -> dict[str, Any]:
+    """The test set, looked at once, by the weights of the best validation epoch; every mistake."""
     scores, targets = predict(net, parts.test, job=job)
     found = scores.argmax(1)
-    job.picture("confusion", plot.confusion(confusion(scores, targets, classes=10), data.CLASSES, title="test set")[0])
+    assess(job, scores, targets, data.CLASSES)
     wrong = (found != targets).nonzero().flatten()
     if len(wrong):
         figure = _mnist.gallery(parts.test.x[wrong, 0], targets[wrong], found[wrong], of=len(targets))

@@ -23,7 +23,8 @@ import sigconv as sc
 from sigconv import console, models, plot
 from sigconv.blocks import activation as activated
 from sigconv.datasets import mnist1d as data
-from sigconv.train import confusion, evaluate, fit, predict, run
+from sigconv.train import evaluate, fit, predict, run
+from sigconv.train.assessment import assess
 from sigconv.train.devices import threads
 from sigconv.train.job import Job
 from sigconv.transforms import augment
@@ -84,6 +85,8 @@ def lecture(job: Job, full: bool, activation: str, own: dict[str, Any]) -> dict[
             curves[f"{name} {part}"] = ([row["step"] for row in rows], errors)
         found[name] = evaluate(model, test, job=job)["accuracy"]
         job.test_size = len(test)
+        if name == "cnn":
+            assess(job, *predict(model, test, job=job), data.CLASSES)
     figure, ax = plot.curves(
         curves, xlabel="steps", ylabel="error, %", dashed=[n for n in curves if n.endswith("train")]
     )
@@ -117,14 +120,8 @@ def strongest(job: Job, unlimited: bool, activation: str, own: dict[str, Any]) -
         options |= {"epochs": 40, "lr": 0.006, "batch_size": 64, "weight_decay": 0.03}
         options["loss"] = nn.CrossEntropyLoss(label_smoothing=0.05)
     model = residual_net(activation=activation)
-    rows = fit(model, train, valid, job=job, **options | own)
-    curve = {
-        f"{part} loss": ([r["step"] for r in rows], [r[f"{part}_loss"] for r in rows]) for part in ("train", "valid")
-    }
-    job.picture("loss", plot.curves(curve, xlabel="steps", ylabel="cross-entropy")[0])
-    scores, targets = predict(model, test, job=job)
-    figure, _ = plot.confusion(confusion(scores, targets, classes=10), data.CLASSES, title="published test set")
-    job.picture("confusion", figure)
+    fit(model, train, valid, job=job, **options | own)
+    assess(job, *predict(model, test, job=job), data.CLASSES)
     job.test_size = len(test)
     fresh = evaluate(model, data.Unlimited(FRESH).fixed(seed=2**20 + job.seed), job=job)["accuracy"]
     return {"accuracy": evaluate(model, test, job=job)["accuracy"], "accuracy_fresh": fresh, "parameters": count(model)}

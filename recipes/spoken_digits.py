@@ -29,7 +29,8 @@ from sigconv import plot
 from sigconv.blocks import activation as activated
 from sigconv.datasets import spoken_digits as data
 from sigconv.filters import auditory
-from sigconv.train import accuracy, confusion, fit, predict, run
+from sigconv.train import accuracy, fit, predict, run
+from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 from sigconv.transforms import augment
 
@@ -68,11 +69,12 @@ def spoken_digits(
     net = network(activation=activation)
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
     options: dict[str, Any] = {"schedule": "one-cycle", "weight_decay": 0.02, "average": 0.98}
-    rows = fit(net, heard, chosen, job=job, epochs=epochs, lr=lr, batch_size=batch_size, loss=loss, **options)
+    fit(net, heard, chosen, job=job, epochs=epochs, lr=lr, batch_size=batch_size, loss=loss, **options)
     job.test_size = len(test)
     plainly, targets = predict(net, tested, job=job)
     scores = averaged(net, front, spectra[2], job)
-    _draw(job, rows, scores, targets, tested)
+    assess(job, scores, targets, data.CLASSES, probabilities=True)
+    _draw(job, scores, targets, tested)
     return {
         "accuracy": accuracy(scores, targets),
         "accuracy_one_view": accuracy(plainly, targets),
@@ -171,12 +173,8 @@ def _convolution(inside: int, outside: int, kernel_size: Any, padding: Any, acti
     return [layer, nn.BatchNorm2d(outside), activated(activation, outside, 2)]
 
 
-def _draw(job: Job, rows: list[dict[str, Any]], scores: Tensor, targets: Tensor, pictures: Any) -> None:
-    curve = {
-        f"{part} loss": ([r["epoch"] for r in rows], [r[f"{part}_loss"] for r in rows]) for part in ("train", "valid")
-    }
-    job.picture("loss", plot.curves(curve, xlabel="epoch", ylabel="cross-entropy")[0])
-    job.picture("confusion", plot.confusion(confusion(scores, targets, classes=10), data.CLASSES, title="test set")[0])
+def _draw(job: Job, scores: Tensor, targets: Tensor, pictures: Any) -> None:
+    """Recordings that were mistaken, as the net sees them; the first ones, where none was."""
     wrong = (scores.argmax(1) != targets).nonzero().flatten()[:12].tolist()
     shown = wrong or list(range(min(8, len(targets))))
     names = [f"{targets[i]} taken for {scores[i].argmax()}" if wrong else f"{targets[i]}" for i in shown]

@@ -23,11 +23,12 @@ import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import console, plot
+from sigconv import console
 from sigconv.blocks import ACTIVATIONS, he
 from sigconv.blocks import activation as activated
 from sigconv.datasets import text_folder as data
-from sigconv.train import accuracy, confusion, f1, fit, predict, run
+from sigconv.train import accuracy, f1, fit, predict, run
+from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 
 POOLS = {"max": lambda: sc.MaxPool(2), "avg": lambda: sc.AvgPool(2), "stochastic": lambda: sc.StochasticPool(2)}
@@ -71,15 +72,10 @@ def text_classes(
     torch.manual_seed(job.seed)
     model = network(len(train.classes), width, activation, pool)
     options: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "weight_decay": 0.01, "job": job}
-    rows = fit(model, train, valid, schedule="one-cycle", **options)
+    fit(model, train, valid, schedule="one-cycle", **options)
 
-    curve = {
-        f"{part} loss": ([r["step"] for r in rows], [r[f"{part}_loss"] for r in rows]) for part in ("train", "valid")
-    }
-    job.picture("loss", plot.curves(curve, xlabel="steps", ylabel="cross-entropy")[0])
     scores, targets = predict(model, test, job=job)
-    counts = confusion(scores, targets, classes=len(train.classes))
-    job.picture("confusion", plot.confusion(counts, train.classes, title="pieces of the test files")[0])
+    assess(job, scores, targets, train.classes)
     for index in (scores.argmax(1) != targets).nonzero()[:5, 0].tolist():
         said, is_ = train.classes[int(scores[index].argmax())], train.classes[int(targets[index])]
         job.note(f"taken for {said}, is {is_}: {data.decode(test.x[index])!r}")

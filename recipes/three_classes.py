@@ -24,7 +24,8 @@ from sigconv import console, plot
 from sigconv.blocks import ACTIVATIONS, he
 from sigconv.blocks import activation as activated
 from sigconv.datasets import drawn_shapes as data
-from sigconv.train import confusion, evaluate, fit, predict, run
+from sigconv.train import evaluate, fit, predict, run
+from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 from sigconv.transforms import augment
 
@@ -76,17 +77,12 @@ def three_classes(
     torch.manual_seed(job.seed)
     model = network(size, activation, pool)
     varied = augment.Augmented(train, mirrored)
-    rows = fit(model, varied, valid, lr=lr, weight_decay=0.01, schedule="one-cycle", **options)
+    fit(model, varied, valid, lr=lr, weight_decay=0.01, schedule="one-cycle", **options)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(size * size, len(data.CLASSES)))
     fit(linear, train, valid, lr=lr / 4, weight_decay=0.01, name="linear", **options)
 
-    curve = {
-        f"{part} loss": ([r["step"] for r in rows], [r[f"{part}_loss"] for r in rows]) for part in ("train", "valid")
-    }
-    job.picture("loss", plot.curves(curve, xlabel="steps", ylabel="cross-entropy")[0])
     scores, targets = predict(model, test, job=job)
-    counts = confusion(scores, targets, classes=len(data.CLASSES))
-    job.picture("confusion", plot.confusion(counts, data.CLASSES, title="test images")[0])
+    assess(job, scores, targets, data.CLASSES)
     job.picture("test_images", _answers(test.x, scores.softmax(1), targets))
     job.test_size = len(test)
     return {

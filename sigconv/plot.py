@@ -53,20 +53,85 @@ def curves(
     return figure, ax
 
 
+WRITTEN, NAMED = 30, 40  # classes whose counts can still be read in a confusion matrix, and whose names
+
+
 def confusion(counts: Any, classes: Sequence[str], *, title: str = "", ax: Any = None) -> tuple[Any, Any]:
-    """A confusion matrix, rows true and columns predicted, with its counts written in."""
-    counts = np.asarray(counts)
-    figure, ax = axes(ax, (5.2, 4.8))
+    """A confusion matrix, rows true and columns predicted, shaded by the share of its row.
+
+    Up to 30 classes its counts are written in; with more, faint shares are brought out, a bar tells the shades, and
+    with more than 40 some of the names stand for all.
+
+    >>> figure, ax = confusion([[9, 1], [0, 5]], ["no", "yes"])
+    >>> [text.get_text() for text in ax.texts]
+    ['9', '1', '5']
+    """
+    counts, n = np.asarray(counts), len(classes)
+    side = min(max(4.4, 0.4 * n + 1.2), 11.0)
+    figure, ax = axes(ax, (side + 0.6, side))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    from matplotlib.colors import PowerNorm
+
+    shaded = ax.imshow(shares, cmap="Blues", norm=PowerNorm(1.0 if n <= WRITTEN else 0.4, vmin=0, vmax=1))
     ax.set(xlabel="predicted", ylabel="true", title=title)
-    ax.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
-    ax.set_yticks(range(len(classes)), classes)
+    every = range(0, n, -(-n // NAMED))
+    names = [name if len(name) <= 18 else name[:17] + "…" for name in (classes[i] for i in every)]
+    size = 8 if n > 12 else 10
+    ax.set_xticks(every, names, rotation=90 if n > 12 else 45 if max(map(len, names)) > 3 else 0, fontsize=size)
+    ax.set_yticks(every, names, fontsize=size)
+    ax.spines[:].set_visible(False)
+    if n > WRITTEN:
+        figure.colorbar(shaded, ax=ax, label="share of the true class", shrink=0.7)
+        return figure, ax
     for (row, column), count in np.ndenumerate(counts):
         if count:
             ink = "white" if shares[row, column] > 0.5 else "black"
-            ax.text(column, row, str(count), ha="center", va="center", fontsize=8, color=ink)
+            ax.text(
+                column,
+                row,
+                str(count),
+                ha="center",
+                va="center",
+                fontsize=11 if n <= 5 else 8 if n <= 16 else 6,
+                color=ink,
+            )
     return figure, ax
+
+
+def calibration(
+    edges: Any, counts: Any, confidence: Any, accuracy: Any, *, title: str = ""
+) -> tuple[Any, tuple[Any, Any]]:
+    """A reliability diagram over its histogram: bins of confidence (edges), how many items, how sure, how often right.
+
+    On the diagonal a model is right as often as it is sure; below it, it is too sure of itself. A dot stands at a bin's
+    mean confidence, a line from it to the diagonal is what it is off by. Empty bins are left out.
+    """
+    from matplotlib.figure import Figure
+
+    parts = (np.asarray(part, dtype=float) for part in (edges, counts, confidence, accuracy))
+    edges, counts, confidence, accuracy = parts
+    total, there = max(counts.sum(), 1.0), counts > 0
+    gap = float(np.nansum(np.abs(accuracy - confidence) * counts) / total)
+    figure = Figure(figsize=(5.4, 5.8), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.1))
+    left, wide = edges[:-1], np.diff(edges)
+    bars: dict[str, Any] = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
+    above.bar(left[there], accuracy[there], wide[there], color=COLOURS[5], alpha=0.45, **bars)
+    above.plot([0, 1], [0, 1], "--", color="grey", linewidth=1)
+    above.vlines(confidence[there], accuracy[there], confidence[there], color=COLOURS[1], linewidth=2.2, label="off by")
+    above.plot(confidence[there], accuracy[there], "o", color=COLOURS[0], markersize=5, label="share that is right")
+    title += f"{', ' if title else ''}expected calibration error {gap:.4f}"
+    above.set(ylabel="share that is right", ylim=(0, 1.04), xlim=(0, 1))
+    above.set_title(title, fontsize=10)
+    below.bar(left, counts, wide, color="silver", **bars)
+    for x, count in zip((left + wide / 2)[there], counts[there], strict=True):
+        below.text(x, count, f"{count:,.0f}", ha="center", va="bottom", fontsize=6, color="dimgrey")
+    for word, values, colour in (("confidence", confidence, COLOURS[1]), ("accuracy", accuracy, COLOURS[0])):
+        mean = float(np.nansum(values * counts) / total)
+        below.axvline(mean, color=colour, linewidth=1.4, label=f"mean {word} {mean:.3f}")
+    below.set(xlabel="confidence", ylabel="items", ylim=(0, 1.2 * max(counts.max(), 1)))
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure, (above, below)
 
 
 def traces(rows: Any, names: Sequence[str], *, columns: int = 5, title: str = "") -> tuple[Any, Any]:
@@ -115,7 +180,8 @@ def mosaic(
 ) -> tuple[Any, Any]:
     """Two-dimensional arrays side by side in one picture, each on its own scale, its name above it.
 
-    symmetric puts 0 in the middle of a scale from blue to red; otherwise dark is the least. Axis 0 points down.
+    symmetric puts 0 in the middle of a scale from blue to red; otherwise dark is the least. Axis 0 points down. Arrays
+    (height, width, 3) are red, green and blue from 0 to 1.
 
     >>> figure, ax = mosaic([np.eye(3), np.eye(5)], ["a", "b"])
     >>> len(ax.images)
@@ -129,12 +195,39 @@ def mosaic(
     gap = 0.12 * wide
     for n, picture in enumerate(pictures):
         left, top = n % columns * (wide + gap), n // columns * (tall * 1.25)
-        reach = max(float(np.nanmax(np.abs(picture))), 1e-30)
+        reach = max(float(np.nanmax(np.abs(picture))), 1e-30) if picture.ndim == 2 else 1.0
         scale = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach} if symmetric else {"cmap": "magma"}
         ax.imshow(picture, extent=(left, left + picture.shape[1], top + picture.shape[0], top), **scale)
         if n < len(names):
             ax.text(left, top - 0.03 * tall, names[n], fontsize=6, va="bottom")
     ax.set(xlim=(-gap, columns * (wide + gap)), ylim=(lines * tall * 1.25, -0.3 * tall), title=title)
+    ax.set_axis_off()
+    return figure, ax
+
+
+def strips(
+    rows: Any, names: Sequence[str] = (), *, columns: int = 0, title: str = "", ax: Any = None
+) -> tuple[Any, Any]:
+    """One-dimensional signals (n, samples) as small traces in one picture, each on its own scale about a line at 0.
+
+    >>> figure, ax = strips(np.eye(3), ["a", "b", "c"])
+    >>> len(ax.lines)
+    6
+    """
+    rows = np.asarray(rows, dtype=float)
+    columns = min(columns or max(round((len(rows) * 0.6) ** 0.5), 1), len(rows))
+    lines = -(-len(rows) // columns)
+    figure, ax = axes(ax, (min(1.5 * columns + 0.3, 10), 0.85 * lines + 0.5))
+    x = np.linspace(0, 0.86, rows.shape[1]) if rows.shape[1] > 1 else np.array([0.43])
+    for n, row in enumerate(rows):
+        left, middle = n % columns, -(n // columns)
+        reach = max(float(np.nanmax(np.abs(row))), 1e-30)
+        ax.plot([left, left + 0.86], [middle, middle], color="lightgrey", linewidth=0.8)
+        few = {"marker": "o", "markersize": 2.5} if rows.shape[1] <= 16 else {}
+        ax.plot(left + x, middle + 0.36 * row / reach, color=COLOURS[0], linewidth=1.2, **few)
+        if n < len(names):
+            ax.text(left, middle + 0.4, names[n], fontsize=6, va="bottom")
+    ax.set(xlim=(-0.06, columns), ylim=(0.5 - lines, 0.62), title=title)
     ax.set_axis_off()
     return figure, ax
 

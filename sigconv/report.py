@@ -3,74 +3,163 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
+import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sigconv import files
 
+LONG = 20  # rows: a longer table is folded where it may be
+
 STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-pre { white-space: pre-wrap; font: .85rem/1.45 ui-monospace, monospace; }
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; --link: #0072b2; }
+@media (prefers-color-scheme: dark) { :root { --link: #56b4e9; } }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto 4rem; padding: 0 1rem; }
+body { overflow-wrap: break-word; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
+h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
+h3 { font-size: 1.02rem; margin: 1.6rem 0 .3rem; }
+a { color: var(--link); } nav { font-size: .9rem; margin: .5rem 0 1rem; } nav a { margin-right: 1rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font: .84rem/1.45 ui-monospace, monospace; }
+pre.code { background: var(--soft); border-radius: 6px; padding: .6rem .8rem; }
+figure { margin: 1rem 0; } figcaption { font-size: .88rem; opacity: .8; }
 img { max-width: 100%; height: auto; background: white; border-radius: 6px; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #8884; vertical-align: top; }
+details { margin: .6rem 0; } summary { cursor: pointer; padding: .2rem 0; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0; }
+caption { text-align: left; font-weight: 600; padding: .2rem 0; }
+th, td { padding: .25rem 1rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; } tbody th { font-weight: 400; } .n { text-align: right; white-space: nowrap; }
+@media (max-width: 30rem) { body { margin-top: 1rem; font-size: 15px; } pre { font-size: .74rem; } }
+@media print { nav { display: none; } figure, table { break-inside: avoid; } }
 """
 
 
 class Page:
-    """A page being written: add headings, texts, tables and pictures, then save.
+    """A page being written: add headings, texts, tables and pictures, then save. Every call gives the page back.
 
-    >>> "<h2>Results" in Page("digits").heading("Results").html()
+    >>> page = Page("digits").heading("Results").table([("cnn", 0.9612)], ["model", "accuracy"])
+    >>> "0.9612</td>" in page.html()
     True
     """
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.parts: list[str] = [f"<h1>{html.escape(title)}</h1>"]
+        self.parts: list[str] = []
+        self.headings: dict[str, str] = {}
 
-    def heading(self, text: str) -> Page:
-        """A heading."""
-        self.parts.append(f"<h2>{html.escape(text)}</h2>")
+    def heading(self, text: str, level: int = 2) -> Page:
+        """A heading; those of level 2 are linked to from the top of the page."""
+        name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "part"
+        while name in self.headings:
+            name += "-"
+        if level == 2:
+            self.headings[name] = text
+        mark = f' id="{name}"' if level == 2 else ""
+        self.parts.append(f"<h{level}{mark}>{html.escape(text)}</h{level}>")
         return self
 
-    def text(self, text: str) -> Page:
-        """A text, its line breaks kept."""
-        self.parts.append(f"<pre>{html.escape(text)}</pre>")
+    def paragraph(self, text: str) -> Page:
+        """A paragraph of running text."""
+        self.parts.append(f"<p>{html.escape(text)}</p>")
         return self
 
-    def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> Page:
-        """A table; floats with four digits after the point."""
-        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(_shown(cell))}</{tag}>" for cell in row)
-        head = f"<thead><tr>{cells(header, 'th')}</tr></thead>" if header else ""
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-        self.parts.append(f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>')
+    def text(self, text: str, code: bool = False) -> Page:
+        """A text, its line breaks kept; code stands on a ground of its own, to be copied."""
+        self.parts.append(f'<pre class="code">{html.escape(text)}</pre>' if code else f"<pre>{html.escape(text)}</pre>")
+        return self
+
+    def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str] = (), caption: str = "") -> Page:
+        """A table: numbers to the right, floats as shown has them; a first column of words heads its rows."""
+        rows = [list(row) for row in rows]
+        named = all(row and isinstance(row[0], str) for row in rows)
+        numbers = [all(_numeric(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows), default=0))]
+        numbers += [False] * (len(header) - len(numbers))
+        title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+        top = "".join(_cell(text, "th", numbers[n], ' scope="col"') for n, text in enumerate(header))
+        head = f"<thead><tr>{top}</tr></thead>" if header else ""
+        body = "".join(f"<tr>{_line(row, numbers, named)}</tr>" for row in rows)
+        self.parts.append(f'<div class="wide"><table>{title}{head}<tbody>{body}</tbody></table></div>')
         return self
 
     def facts(self, facts: Mapping[str, Any]) -> Page:
         """A table of names and values."""
-        return self.table(list(facts.items()))
+        return self.table([(name, value) for name, value in facts.items()])
 
-    def picture(self, png: bytes, caption: str) -> Page:
+    def picture(self, png: bytes, caption: str, alt: str = "") -> Page:
         """A PNG picture, inside the page itself."""
         content = base64.b64encode(png).decode()
-        self.parts.append(f'<p><img alt="{html.escape(caption)}" src="data:image/png;base64,{content}"></p>')
+        image = f'<img alt="{html.escape(alt or caption)}" src="data:image/png;base64,{content}">'
+        self.parts.append(f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>")
         return self
+
+    @contextlib.contextmanager
+    def folded(self, summary: str, folded: bool = True) -> Iterator[Page]:
+        """What is added inside the with is folded under its summary, until it is clicked; folded=False leaves it open.
+
+        >>> page = Page("digits")
+        >>> with page.folded("Environment"):
+        ...     _ = page.facts({"python": "3.11"})
+        >>> page.html().count("<details>")
+        1
+        """
+        if not folded:
+            yield self
+            return
+        self.parts.append(f"<details><summary>{html.escape(summary)}</summary>")
+        try:
+            yield self
+        finally:
+            self.parts.append("</details>")
 
     def html(self) -> str:
         """The whole page."""
         head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        body = "\n".join(self.parts)
+        links = "".join(f'<a href="#{name}">{html.escape(text)}</a> ' for name, text in self.headings.items())
+        top = f"<h1>{html.escape(self.title)}</h1>" + (f"\n<nav>{links}</nav>" if len(self.headings) > 3 else "")
+        body = "\n".join([top, *self.parts])
         head += f"<title>{html.escape(self.title)}</title><style>{STYLE}</style>"
-        return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+        return (
+            f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n<main>\n{body}\n</main>\n</body></html>\n'
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, whole or not at all."""
         files.write_text(path, self.html())
 
 
-def _shown(cell: Any) -> str:
-    return f"{cell:.4f}" if isinstance(cell, float) else "" if cell is None else str(cell)
+def shown(value: Any) -> str:
+    """A value as a table has it: four digits of a float after the point, three that count where it is tiny or huge.
+
+    >>> [shown(value) for value in (0.93, 4e-9, float("nan"), 1234567, None, True, [1, "a"])]
+    ['0.9300', '4e-09', '–', '1234567', '', 'yes', '1, a']
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "\u2013"
+        return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
+    return str(value)
+
+
+def _numeric(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _line(row: Sequence[Any], numbers: Sequence[bool], named: bool) -> str:
+    """The cells of a row."""
+    first = lambda n: ("th", ' scope="row"') if named and n == 0 else ("td", "")
+    return "".join(_cell(value, first(n)[0], numbers[n], first(n)[1]) for n, value in enumerate(row))
+
+
+def _cell(value: Any, tag: str, number: bool, more: str = "") -> str:
+    kind = ' class="n"' if number else ""
+    return f"<{tag}{kind}{more}>{html.escape(shown(value))}</{tag}>"

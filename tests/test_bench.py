@@ -150,3 +150,27 @@ def test_help_teaches(verb, capsys):
     text = capsys.readouterr().out
     assert f"usage: sigconv {verb}" in text
     assert "--json" in text
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_fit_and_the_bare_loop_it_is_raced_against_do_the_same_work(kept):
+    from dataclasses import replace
+
+    from sigconv.benchmarks import training
+
+    for work in (training.WORKS[0], training.WORKS[2]):
+        small = replace(work, items=40, batch_size=16, epochs=2)
+        case = training._case(small, "cpu", kept)
+        fitted, bare = (runner() for runner in case.runners.values())
+        torch.testing.assert_close(fitted, bare)
+        assert not torch.equal(fitted, training._weights(small.model()))
+
+
+def test_the_race_of_items_that_take_time_is_of_equals_too(monkeypatch):
+    from dataclasses import replace
+
+    from sigconv.benchmarks import training
+
+    monkeypatch.setattr(training, "SLOW", replace(training.SLOW, items=40, batch_size=20, epochs=2))
+    fitted, bare = (runner() for runner in training._slow("cpu").runners.values())
+    torch.testing.assert_close(fitted, bare)

@@ -170,15 +170,6 @@ def test_versions_agree():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == sigconv.__version__
 
 
-PICKLES = r"\bimport (pickle|joblib|dill|cloudpickle|marshal|shelve)\b|torch\.load\(|allow_pickle=True"
-FORBIDDEN = re.compile(PICKLES + r"|yaml\.load\(|(?<![.\w])(eval|exec)\(|extractall")
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_no_file_is_ever_executed_or_unpickled(module):
-    assert not FORBIDDEN.search(MODULES[module].read_text(encoding="utf-8"))
-
-
 def test_no_committed_file_names_a_machine_or_a_registry():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:

@@ -20,7 +20,7 @@ from sigconv import console
 from sigconv.cli import run as verb
 from sigconv.recipes import mnist1d as lecture
 from sigconv.recipes import spoken_digits as digits
-from sigconv.train import options, run
+from sigconv.train import folders, options, run
 from sigconv.train import recipe as running
 
 
@@ -38,7 +38,7 @@ def made_root(tmp_path_factory):
 
 
 FOLDER = {"config.yaml", "env.json", "log.txt", "metrics.csv", "metrics.jsonl", "checkpoints", "report.html"}
-FOLDER |= {"model.safetensors", "plots", "result.json"}
+FOLDER |= {"model.safetensors", "plots", "result.json", "README.md", ".lock"}
 
 
 def test_mnist1d_from_the_command_line_leaves_a_whole_run_folder(tmp_path):
@@ -57,7 +57,7 @@ def test_mnist1d_from_the_command_line_leaves_a_whole_run_folder(tmp_path):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["seed"] == 3
     page = (folder / "report.html").read_text()
-    assert page.count("<img ") == 2
+    assert page.count("<img ") == 5
     assert 'src="http' not in page, "the report needs nothing from outside"
     header, *rows = (folder / "metrics.csv").read_text().splitlines()
     assert len(rows) == 3
@@ -103,7 +103,8 @@ def test_spoken_digits_of_any_speakers(tmp_path, made_root, speaker):
     assert record["test_size"] == (40 if speaker else 20)
     assert {"accuracy", "accuracy_one_view", "accuracy_kernel_ridge", "parameters"} == set(record["metrics"])
     assert record["metrics"]["parameters"] == 246_706
-    assert set(os.listdir(f"{record['run_folder']}/plots")) == {"loss.png", "confusion.png", "test_pictures.png"}
+    drawn = {"confusion.png", "calibration.png", "first_layer.png", "test_pictures.png"}
+    assert set(os.listdir(f"{record['run_folder']}/plots")) == drawn
 
 
 def test_loudness_and_silence_around_a_word_do_not_change_its_picture():
@@ -136,7 +137,7 @@ def test_a_signal_stops_a_run_at_once_and_says_how_to_go_on(tmp_path):
 def test_a_run_stopped_and_resumed_has_the_bits_of_one_never_stopped(tmp_path, monkeypatch, stop):
     words = ["--best", "--epochs", "3", "--batch-size", "600", "--seed", "4"]
     whole = run(lecture.mnist1d, [*words, "--out", str(tmp_path / "whole")])
-    monkeypatch.setattr("sigconv.train.state.SAVE_EVERY", 1e9 if stop == "before any checkpoint" else 0.0)
+    monkeypatch.setattr("sigconv.train.pace.SAVE_EVERY", 1e9 if stop == "before any checkpoint" else 0.0)
     plainly = running.Job.record
 
     def stopping(self, row, epochs):
@@ -161,7 +162,7 @@ def test_a_run_stopped_and_resumed_has_the_bits_of_one_never_stopped(tmp_path, m
 def test_a_speaker_may_be_called_anything(speaker):
     config, _ = options.parse(digits.spoken_digits, ["--test-speaker", speaker])
     assert config["test_speaker"] == speaker
-    written = yaml.dump(config, Dumper=running._quoting())
+    written = yaml.dump(config, Dumper=folders._quoting())
     assert yaml.safe_load(written)["test_speaker"] == speaker
 
 
@@ -281,4 +282,4 @@ def test_the_report_opens_in_a_browser(tmp_path):
     words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
     done = subprocess.run([*words, "--dump-dom", page], capture_output=True, text=True, timeout=120, check=False)
     assert "accuracy_fully_connected" in done.stdout
-    assert done.stdout.count("<img ") == 2
+    assert done.stdout.count("<img ") == 5

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from torch import nn
 
 from sigconv import nd
+
+Arguments = ParamSpec("Arguments")
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def recorded(build: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
+    """A build whose models remember what they were built from: model.built_from, with the defaults written out.
+
+    {"model": the architecture's name, "variant": the first argument, "options": all others}; of a function not called
+    build, its own name. save_pretrained writes it, from_pretrained builds from it, copies of a model have it too.
+
+    >>> from sigconv.models import mnist1d
+    >>> [mnist1d.build("mlp", ndim=2).built_from[key] for key in ("model", "variant")]
+    ['mnist1d', 'mlp']
+    """
+    signature = inspect.signature(build)
+    first = next(iter(signature.parameters))
+    name = build.__module__.rpartition(".")[2] if build.__name__ == "build" else build.__name__
+
+    @functools.wraps(build)
+    def built(*args: Arguments.args, **options: Arguments.kwargs) -> Model:
+        model = build(*args, **options)
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        record = {"model": name, "variant": str(given.arguments.pop(first)), "options": given.arguments}
+        object.__setattr__(model, "built_from", record)  # plain values, nothing that torch should look at
+        return model
+
+    built.__kwdefaults__ = build.__kwdefaults__  # type: ignore[attr-defined]  # whoever asks is told
+    return built
 
 
 def scaled(channels: int, width: float, multiple: int = 1) -> int:

@@ -15,7 +15,7 @@ from sigconv import nd
 from sigconv.blocks import BatchNorm, LocalResponseNorm, he
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import AvgPool, GlobalAvgPool, MaxPool
 
 GRAMMAR = (
@@ -161,6 +161,7 @@ def _depths(tokens: list[Token], channels: Any) -> Iterator[int]:
             yield nd.count(depth, "channels")
 
 
+@recorded
 def from_pattern(
     pattern: str,
     in_channels: int,

@@ -7,6 +7,7 @@ from typing import Any
 from sigconv import nd
 from sigconv.blocks import he
 from sigconv.models._classifier import Classifier, dense, features
+from sigconv.models._common import recorded
 
 STAGES = {
     "torchvision": "C11S4Z{padding}D64 R P3S2 C5D192 R P3S2 C3D384 R C3D256 R C3D256 R P3S2",
@@ -18,6 +19,7 @@ SIZE = 224
 SMALLEST = 63
 
 
+@recorded
 def build(
     variant: str = "torchvision",
     *,

@@ -13,7 +13,7 @@ from sigconv import nd
 from sigconv.blocks import activation as activated
 from sigconv.blocks import he
 from sigconv.convolution import Conv, ConvTranspose, conv_transpose
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import AdaptiveAvgPool
 
 VARIANTS = ("free", "tied")
@@ -23,6 +23,7 @@ CHANNELS = (32, 64, 128)
 KERNEL, STRIDE, PADDING = 4, 2, 1  # a kernel of twice the stride writes every sample equally often
 
 
+@recorded
 def build(
     variant: str = "free",
     *,

@@ -11,7 +11,7 @@ from sigconv import nd
 from sigconv.blocks import activation as activated
 from sigconv.blocks import he
 from sigconv.convolution import Conv
-from sigconv.models._common import axes, scaled
+from sigconv.models._common import axes, recorded, scaled
 from sigconv.pooling import AdaptiveAvgPool, MaxPool
 
 VARIANTS = ("c3d",)
@@ -22,6 +22,7 @@ LAST = (1, 4)  # positions that the fully connected layers look at: time, space
 UNITS = 4096
 
 
+@recorded
 def build(
     variant: str = "c3d",
     *,

@@ -13,6 +13,7 @@ from sigconv.blocks.activations import DenseMaxout
 from sigconv.convolution import Conv, to_conv
 from sigconv.models import vgg
 from sigconv.models._classifier import Classifier
+from sigconv.models._common import recorded
 from sigconv.pooling import adaptive_avg_pool
 
 VARIANTS = vgg.VARIANTS
@@ -104,6 +105,7 @@ def _halves(model: nn.Module) -> tuple[nn.Sequential, list[nn.Module]]:
     )
 
 
+@recorded
 def build(
     variant: str = "A",
     *,

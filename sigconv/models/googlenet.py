@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sigconv import nd
 from sigconv.blocks import Inception, LocalResponseNorm, Stage, he
 from sigconv.blocks import activation as activated
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import AdaptiveAvgPool, AvgPool, MaxPool
 
 MODULES = {  # 1x1, 3x3 reduced, 3x3, 5x5 reduced, 5x5, pool projected
@@ -142,6 +142,7 @@ class GoogLeNet(nn.Module):
         return x
 
 
+@recorded
 def build(
     variant: str = "paper",
     *,

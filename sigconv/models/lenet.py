@@ -13,7 +13,7 @@ from sigconv import nd
 from sigconv.blocks import PartialConv, he
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import AdaptiveAvgPool, AvgPool, MaxPool
 
 VARIANTS = ("1998", "modern")
@@ -24,6 +24,8 @@ OUTPUTS = ("rbf", "linear")
 # Which maps of S2 each map of C3 sees: three and four neighbours around a ring, four with gaps, all (table I).
 RING = [tuple((first + i) % 6 for i in range(many)) for many in (3, 4) for first in range(6)]
 TABLE = [*RING, (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5)]
+
+MOST_POINTS = 1 << 22  # of all codes: seconds to draw
 
 # The paper shows such drawings of 7 x 12 points without printing their bits: these are ours.
 DRAWN = """
@@ -49,6 +51,8 @@ def codes(classes: int = 10, units: int = 84) -> list[list[int]]:
     >>> len(digits), len(digits[0]), min(sum(map(int.__ne__, a, b)) for a in digits for b in digits if a is not b)
     (10, 84, 9)
     """
+    if classes * units > MOST_POINTS:
+        raise ValueError(f"{classes} classes of {units} units are too many codes to draw by lot: take output='linear'")
     if (classes, units) == (10, 84):
         rows = [line.split() for line in DRAWN.split("\n") if line]
         return [[1 if point == "#" else -1 for row in rows for point in row[digit]] for digit in range(10)]
@@ -78,6 +82,7 @@ class RadialBasis(nn.Module):
         return -(x.unsqueeze(1) - self.codes).square().sum(2)
 
 
+@recorded
 def build(
     variant: str = "1998",
     *,

@@ -12,7 +12,7 @@ from sigconv import nd
 from sigconv.blocks import Stage, he
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import AdaptiveAvgPool, GlobalMaxPool, max_pool
 
 VARIANTS = ("one", "several")
@@ -25,6 +25,7 @@ PARTS = ("class", "box", "all")
 RARE = 0.05  # share of positions where an untrained heat map expects an object
 
 
+@recorded
 def build(
     variant: str = "one",
     *,

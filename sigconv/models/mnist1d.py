@@ -10,7 +10,7 @@ from torch import nn
 from sigconv import nd
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import axes, scaled
+from sigconv.models._common import axes, recorded, scaled
 
 VARIANTS = ("cnn", "dense", "mlp")
 SIZE = 40
@@ -18,6 +18,7 @@ SMALLEST = 15
 WIDTHS = {"dense": (285, 135, 60), "mlp": (100, 100)}  # as many units a layer as the convolutional net has; and PC15
 
 
+@recorded
 def build(
     variant: str = "cnn",
     *,

@@ -9,7 +9,7 @@ from torch import nn
 
 from sigconv import nd
 from sigconv.blocks import DepthwiseSeparable, Stage, he
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import GlobalAvgPool
 
 VARIANTS = ("v1",)
@@ -18,6 +18,7 @@ SMALLEST = 33  # two positions are left at the end: enough for the statistics of
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
 
+@recorded
 def build(
     variant: str = "v1",
     *,

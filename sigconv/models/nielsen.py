@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sigconv import nd
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import axes, scaled
+from sigconv.models._common import axes, recorded, scaled
 from sigconv.pooling import MaxPool
 
 # Channels of the convolutions, each 5 wide and followed by a maximum over 2; hidden units; the share left out.
@@ -43,6 +43,7 @@ class Thinned(nn.Dropout):
         return (1 - self.p) * super().forward(x)
 
 
+@recorded
 def build(
     variant: str = "fc",
     *,

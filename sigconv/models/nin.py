@@ -9,7 +9,7 @@ from torch import nn
 
 from sigconv import nd
 from sigconv.blocks import MLPConv, he
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import AvgPool, GlobalAvgPool, MaxPool
 
 # kernel size, stride, padding, widths of the perceptron (None: the classes), pooling and dropout behind it
@@ -31,6 +31,7 @@ SIZE = {"cifar10": 32, "imagenet": 224}
 SMALLEST = {"cifar10": 6, "imagenet": 55}
 
 
+@recorded
 def build(
     variant: str = "cifar10",
     *,

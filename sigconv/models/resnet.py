@@ -11,7 +11,7 @@ from sigconv import nd
 from sigconv.blocks import BasicBlock, BatchNorm, Bottleneck, he
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import scaled
+from sigconv.models._common import recorded, scaled
 from sigconv.pooling import GlobalAvgPool, MaxPool
 
 DEPTHS: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -28,6 +28,7 @@ VERSIONS = ("1.5", "1")
 STEMS = ("imagenet", "small")
 
 
+@recorded
 def build(
     variant: str | int = "18",
     *,

@@ -7,6 +7,7 @@ from typing import Any
 from sigconv import nd
 from sigconv.blocks import he
 from sigconv.models._classifier import Classifier, dense, features
+from sigconv.models._common import recorded
 
 COLUMNS = {  # as the lecture prints them: C3D64 is a 3x3 convolution of depth 64, M a maximum over 2x2
     "A": "C3D64 M C3D128 M C3D256*2 M C3D512*2 M C3D512*2 M",
@@ -21,6 +22,7 @@ SIZE = 224
 SMALLEST = 32
 
 
+@recorded
 def build(
     variant: str = "A",
     *,

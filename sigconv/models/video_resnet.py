@@ -15,7 +15,7 @@ from sigconv import nd
 from sigconv.blocks import BatchNorm, he, skip
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import axes, scaled
+from sigconv.models._common import axes, recorded, scaled
 from sigconv.pooling import GlobalAvgPool
 
 KINDS = {  # of convolution, in the four layers
@@ -29,6 +29,7 @@ SMALLEST = (9, 17)  # two positions are left at the end: enough for the statisti
 CHANNELS = (64, 128, 256, 512)
 
 
+@recorded
 def build(
     variant: str = "r3d_18",
     *,

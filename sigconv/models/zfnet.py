@@ -7,6 +7,7 @@ from typing import Any
 from sigconv import nd
 from sigconv.blocks import he
 from sigconv.models._classifier import Classifier, dense, features
+from sigconv.models._common import recorded
 
 STAGES = {
     "fig3": "C7S2Z1D96 R P3S2U N C5S2Z0D256 R P3S2U N C3D384 R C3D384 R C3D256 R P3S2",
@@ -17,6 +18,7 @@ SIZE = 224
 SMALLEST = 53
 
 
+@recorded
 def build(
     variant: str = "fig3",
     *,

@@ -74,6 +74,8 @@ class Batches:
     def _mine(self, indices: Tensor) -> list[tuple[Tensor, float]]:
         """This process's items of a step, in parts, each with the share of the step's mean that it stands for."""
         among, of = processes.count(), len(indices)
+        if among == self.parts == 1:
+            return [(indices, 1.0)]
         if among > 1 and of >= 2 * among:
             indices = indices.tensor_split(among)[processes.number()]
         else:

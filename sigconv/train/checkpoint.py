@@ -21,7 +21,8 @@ from sigconv import __version__, files
 from sigconv.train import tree
 
 FORMAT = 2
-MOST_COMMIT = 256 << 20
+MOST_COMMIT = 32 << 20  # some kilobytes a tensor, some hundred bytes a measured epoch
+MOST_HEADER = 16 << 20
 
 
 def save(path: str | os.PathLike[str], state: Any) -> Path:
@@ -65,6 +66,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         text = files.read_bytes(path / "commit.json", MOST_COMMIT)
         commit = json.loads(text)
+        if not isinstance(commit, dict):
+            raise ValueError("commit.json holds no object")
         if commit.get("format") != FORMAT:
             raise ValueError(
                 f"written by sigconv {commit.get('sigconv')} in format {commit.get('format')}; this is sigconv "
@@ -74,19 +77,30 @@ def load(path: str | os.PathLike[str]) -> Any:
         digest = commit.pop("digest")
         if digest != _seal(commit) or written != text:
             raise ValueError("commit.json was changed")
-        if files.size_of(path / "state.safetensors", commit["bytes"]) != commit["bytes"]:
-            raise ValueError(f"state.safetensors has not the {commit['bytes']} bytes committed")
-        from safetensors.torch import load as deserialise
-
-        tensors = deserialise(files.read_bytes(path / "state.safetensors", commit["bytes"]))
-        if set(tensors) != set(commit["tensors"]):
-            raise ValueError("state.safetensors holds other tensors than were committed")
-        changed = [name for name, tensor in tensors.items() if _digest(tensor) != commit["tensors"][name]["sha256"]]
-        if changed:
-            raise ValueError(f"tensor {changed[0]} was changed")
-        return tree.restore(commit["tree"], tensors)
+        return tree.restore(commit["tree"], _tensors(path / "state.safetensors", commit["tensors"], commit["bytes"]))
     except Exception as error:  # whatever a damaged file makes a parser say, it is one thing to the user
         raise ValueError(f"checkpoint {str(path)!r} cannot be used: {' '.join(str(error).split())[:300]}") from None
+
+
+def _tensors(path: Path, committed: dict[str, dict[str, Any]], size: int) -> dict[str, Tensor]:
+    """The tensors of a file, one by one; no size is believed that another one does not explain."""
+    from safetensors import safe_open
+
+    parts = sum(facts["bytes"] for facts in committed.values())
+    if not (type(size) is type(parts) is int and 0 < size - parts <= MOST_HEADER):
+        raise ValueError(f"its tensors of {parts} bytes do not make up the {size} bytes of their file")
+    if files.size_of(path, size) != size:
+        raise ValueError(f"state.safetensors has not the {size} bytes committed")
+    found = {}
+    with safe_open(path, "pt") as file:
+        if set(file.keys()) != set(committed):
+            raise ValueError("state.safetensors holds other tensors than were committed")
+        for name, facts in committed.items():
+            tensor = file.get_tensor(name).clone()
+            if tensor.nbytes != facts["bytes"] or _digest(tensor) != facts["sha256"]:
+                raise ValueError(f"tensor {name} was changed")
+            found[name] = tensor
+    return found
 
 
 def numbered(folder: Path, name: str) -> list[Path]:

@@ -21,6 +21,7 @@ class Guard:
     def __init__(self, optimizer: torch.optim.Optimizer, clip: float, allowed: int, scaler: Any = None) -> None:
         self.optimizer, self.clip, self.allowed, self.scaler = optimizer, clip, allowed, scaler
         self.skipped = self.since = 0
+        self._one: Tensor | None = None
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         on_gpu = bool(parameters) and parameters[0].device.type == "cuda"
         self.later = on_gpu and not allowed and getattr(optimizer, "_step_supports_amp_scaling", False)
@@ -53,13 +54,14 @@ class Guard:
 
     def _broken(self, gradients: list[Tensor]) -> Tensor:
         """1 where a gradient holds a value that is not finite, in one pass over them; on a GPU it stays 1."""
-        if self._found is None or not self.later:
-            self._found = torch.zeros((), device=gradients[0].device)
+        if self._found is None or self._one is None:
+            self._found, self._one = (torch.full((), fill, device=gradients[0].device) for fill in (0.0, 1.0))
+        if not self.later:
+            self._found.zero_()
         if any(hasattr(g, "full_tensor") or not g.is_floating_point() for g in gradients):
             self._found.logical_or_(~torch.isfinite(_norm(gradients)))
         else:
-            one = torch.ones((), device=gradients[0].device)
-            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, one)
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
         return self._found
 
 

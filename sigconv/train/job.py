@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from sigconv import console, files, plot
+from sigconv import console, files, nd, plot
 from sigconv.train import checkpoint, devices, pictures, processes
 from sigconv.train.fingerprint import fingerprint
 from sigconv.train.sharding import whole
@@ -51,11 +51,14 @@ class Job:
     tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)  # what it was trained and measured on
+    shape: tuple[int, ...] = ()  # of one item of what the last model was trained on, with a batch axis of 2
     first: str | None = None  # the model whose weights are the run's
     arrived: list[int] = field(default_factory=list)  # signals that wait for the end of a step
 
     def __post_init__(self) -> None:
         self.place: Path | None = None
+        for kind in self.export.split(",") if self.export else ():
+            nd.one_of(kind, ("pt2", "onnx"), "export")
         if self.folder is not None:
             self.at(Path(self.folder))
 
@@ -145,10 +148,21 @@ class Job:
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
         with files.writing(self.folder / f"{stem}.safetensors") as file:
             file.write(save(tensors))
-        if self.strategy != "fsdp":
-            figure = pictures.first_layer(model)
-            if figure is not None:
-                self.picture("first_layer" if name == self.first else f"first_layer_{name}", figure)
+        figure = pictures.first_layer(model) if name == self.first and self.strategy != "fsdp" else None
+        if figure is not None:
+            self.picture("first_layer", figure)
+        for kind in self.export.split(",") if self.export and self.strategy != "fsdp" else ():
+            self.exported(model, self.folder / f"{stem}.{kind}")
+
+    def exported(self, model: nn.Module, path: Path) -> None:
+        """A model written for others to run; one that cannot be is said, and loses nothing else."""
+        from sigconv import models
+
+        try:
+            made = models.export(model, path, self.shape)
+            self.say(f"exported {path.name}, which differs by {made.difference:.1e} from the model")
+        except (ValueError, ImportError, OSError) as error:
+            self.note(f"{path.name} was not made: {error}")
 
     def checkpoint(self, name: str, step: int, state: dict[str, Any]) -> None:
         """A numbered checkpoint of a model; the newest two stay."""

@@ -119,6 +119,8 @@ def fit(
         choosing=valid is not None,
     )
     state.room(job)
+    if job.export:
+        job.shape = (2, *torch.as_tensor(train.item(0, seeds.generator(job.seed, 0, 0))[0]).shape)
     if not state.resume(job, name):
         apart(job.seed)
     guard.skipped = state.skipped

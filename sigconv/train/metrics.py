@@ -137,11 +137,11 @@ def per_class(scores: Tensor, targets: Tensor, classes: int | None = None) -> li
     [0.5, 1.0]
     """
     counts = confusion(scores, targets, classes=classes)
-    right, found, items = counts.diagonal(), counts.sum(0), counts.sum(1)
+    right, found, items = counts.diagonal().double(), counts.sum(0), counts.sum(1)
     missed = counts - counts.diagonal().diag()
-    parts = (right / found, right / items, _overlaps(counts))
-    rows = zip(items.tolist(), *(part.tolist() for part in parts), missed.max(1).values, missed.argmax(1), strict=True)
-    return [ClassScores(*row[:4], int(row[5]) if row[4] else None) for row in rows]
+    shares = (part.tolist() for part in (right / found, right / items, _overlaps(counts)))
+    others = [int(row.argmax()) if row.any() else None for row in missed]
+    return [ClassScores(*row) for row in zip(items.tolist(), *shares, others, strict=True)]
 
 
 @_of_a_model_too
@@ -240,7 +240,7 @@ def wilson(right: int, of: int, level: float = 0.95) -> tuple[float, float]:
     z = math.sqrt(2) * torch.erfinv(torch.tensor(level, dtype=torch.float64)).item()
     middle = (right + z * z / 2) / (of + z * z)
     half = z / (of + z * z) * math.sqrt(right * (of - right) / of + z * z / 4)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    return middle - half if right else 0.0, middle + half if right < of else 1.0
 
 
 def _overlaps(counts: Tensor) -> Tensor:

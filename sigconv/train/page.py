@@ -13,11 +13,12 @@ from sigconv.train.environment import environment
 from sigconv.train.job import Job
 
 TRAINING = ("curves", "first_layer")  # pictures that tell of training, not of results
+MOST_SHOWN = 4  # of those, unfolded
 CAPTIONS = {
     "confusion": "Confusion matrix: rows are what items are, columns what they were taken for.",
     "calibration": "Is it right as often as it is sure? Items in fifteen bins of confidence; below, how many each has.",
     "curves": "How training went. Dashed: training set; solid: validation set. A dot stands at the best epoch.",
-    "first_layer": "What the first layer looks for: its filters, each on a scale of its own; red above 0, blue below.",
+    "first_layer": "What the first layer looks for: its filters, each on a scale of its own; red is above 0.",
 }
 
 
@@ -78,8 +79,13 @@ def _training(page: Page, job: Job) -> None:
     if summary:
         with page.folded(f"{len(summary)} models", folded=len(summary) > LONG):
             page.table(summary, ["model", "epochs", "best epoch", "by", "training"])
-    for name in sorted(shown, key=lambda name: name.startswith(TRAINING[1])):  # curves first
+    shown.sort(key=lambda name: name.startswith(TRAINING[1]))  # curves first
+    for name in shown[:MOST_SHOWN]:
         page.picture(job.pictures[name], caption(name), alt=name)
+    if len(shown) > MOST_SHOWN:
+        with page.folded(f"{len(shown) - MOST_SHOWN} more first layers"):
+            for name in shown[MOST_SHOWN:]:
+                page.picture(job.pictures[name], caption(name), alt=name)
 
 
 def _trained(rows: list[dict[str, Any]]) -> list[list[Any]]:
@@ -142,12 +148,12 @@ def _changed(since: dict[str, Any]) -> dict[str, Any]:
 def caption(name: str) -> str:
     """What stands below a picture: of the general ones what they show, of a recipe's own its name.
 
-    >>> caption("test_pictures"), caption("confusion_valid")[:16]
-    ('Test pictures', 'Confusion matrix')
+    >>> caption("test_pictures"), caption("confusion_valid")[:23]
+    ('Test pictures', 'valid: Confusion matrix')
     """
     known = next((kind for kind in CAPTIONS if name == kind or name.startswith(f"{kind}_")), None)
     if known is None:
         words = name.replace("_", " ")
         return words[:1].upper() + words[1:]
     rest = name[len(known) + 1 :].replace("_", " ")
-    return CAPTIONS[known] + (f" ({rest})" if rest else "")
+    return f"{rest}: {CAPTIONS[known]}" if rest else CAPTIONS[known]

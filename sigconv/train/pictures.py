@@ -15,7 +15,7 @@ from sigconv import plot
 from sigconv.filters import FilterBank, _pictures
 
 MOST_MODELS, MOST_FILTERS = 12, 64  # that a picture still tells apart
-STYLES = {"train": "--", "valid": "-", "test": ":"}
+STYLES: dict[str, Any] = {"train": "--", "valid": "-", "test": ":"}
 NOT_MEASURED = {"model", "epoch", "step", "lr", "seconds"}
 
 
@@ -87,7 +87,7 @@ def first_layer(model: nn.Module) -> Any:
     which mix channels and look for nothing, are passed over. At most 64 filters; any dtype and device.
 
     >>> first_layer(nn.Sequential(nn.Conv1d(1, 4, 5), nn.Conv1d(4, 4, 3))).axes[0].get_title()
-    '0: 4 filters of 5 taps'
+    'layer 0: 4 filters of 5 taps'
     >>> first_layer(nn.Linear(2, 2)) is None
     True
     """
@@ -98,7 +98,8 @@ def first_layer(model: nn.Module) -> Any:
         return None
     name, kernels = found
     inside, size = kernels.shape[1], kernels.shape[2:]
-    title = f"{name or type(model).__name__}: {len(kernels)} filters of {' x '.join(map(str, size))} taps"
+    where = f"layer {name}" if name else type(model).__name__
+    title = f"{where}: {len(kernels)} filters of {' x '.join(map(str, size))} taps"
     if len(kernels) > MOST_FILTERS:
         title += f"; the first {MOST_FILTERS}"
     figure, ax = _drawn(kernels[:MOST_FILTERS])

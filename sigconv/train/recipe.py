@@ -30,20 +30,19 @@ def run(recipe: Callable[..., dict[str, Any]], arguments: list[str] | None = Non
 def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict[str, Any]:
     """Parse, train, report: the record of the run. Started by torchrun, the first process writes and speaks for all."""
     console.silence(processes.number())
-    try:
-        config, options = parse(recipe, arguments)
-        seeds.everything(options["seed"])
-        device = devices.name(options["device"])
-        run_of = {key: options[key] for key in ("strategy", "precision", "workers", "compile", "profile", "export")}
-        job = Job(recipe.__name__, config, options["seed"], device, **run_of)
-        job.fabric()  # where the processes meet, and where what cannot be is said
-        with contextlib.ExitStack() as held:
-            found = folders.claimed(recipe.__name__, config, options, held) if processes.number() == 0 else None
-            place, job.resuming = processes.told(found and [str(found[0]), found[1]])
-            job.at(Path(place))
-            return _executed(recipe, job, options)
-    finally:
-        processes.leave()
+    config, options = parse(recipe, arguments)
+    seeds.everything(options["seed"])
+    device = devices.name(options["device"])
+    run_of = {key: options[key] for key in ("strategy", "precision", "workers", "compile", "profile", "export")}
+    job = Job(recipe.__name__, config, options["seed"], device, **run_of)
+    job.fabric()  # where the processes meet, and where what cannot be is said
+    with contextlib.ExitStack() as held:
+        found = folders.claimed(recipe.__name__, config, options, held) if processes.number() == 0 else None
+        place, job.resuming = processes.told(found and [str(found[0]), found[1]])
+        job.at(Path(place))
+        record = _executed(recipe, job, options)
+    processes.leave()  # not after an error: the others may never come to it
+    return record
 
 
 def _executed(recipe: Callable[..., dict[str, Any]], job: Job, options: dict[str, Any]) -> dict[str, Any]:

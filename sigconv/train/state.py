@@ -97,22 +97,22 @@ class State:
             if job.resuming:
                 job.rewind(name, [])
             return False
-        self._same_as(state["made_with"], job, name)
+        self._same_as(state.get("made_with", {}), job, name)
         try:
             load_model(self.model, state["model"])
             load_optimizer(self.optimizer, state["optimizer"])
             for part, found in ((self.average, state["average"]), (self.scaler, state["scaler"])):
                 if part is not None:
                     part.load_state_dict(found)
-        except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
+            for key in ("epoch", "batch", "step", "skipped", "seconds", "rows", "best", "best_row"):
+                setattr(self, key, state[key])
+            self.running.copy_(state["running"])
+            self._generators(state["generators"], job)
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             first = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"the checkpoint of {name} under {str(job.folder)!r} is another model's: {first}"
             ) from None
-        for key in ("epoch", "batch", "step", "skipped", "seconds", "rows", "best", "best_row"):
-            setattr(self, key, state[key])
-        self.running.copy_(state["running"])
-        self._generators(state["generators"], job)
         _warned(state["made_by"], _circumstances(job), job)
         job.rewind(name, self.rows)
         return True

@@ -91,9 +91,11 @@ class Training:
         error = self._backward(step)
         if self.guard.passes():
             self.stepping.step()
+            self.state.after_step(error)
         elif self.guard.broken():
             raise self._spoilt(error.item())
-        self.state.after_step(error)
+        else:
+            self.state.after_step(torch.zeros_like(error))
 
     def _backward(self, step: list[Batch]) -> Tensor:
         """The loss of a step, and its gradients, over all its parts."""

@@ -37,10 +37,12 @@ def flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 def restore(tree: Any, tensors: dict[str, Tensor]) -> Any:
     """The nest again; ValueError for a tree that flatten did not make."""
-    if not isinstance(tree, list):
+    if not isinstance(tree, list | dict):
         return tree
-    kind, *entries = tree
+    kind, *entries = tree if isinstance(tree, list) and tree else ["bare object"]
     if kind == "tensor" and len(entries) == 1:
+        if entries[0] not in tensors:
+            raise ValueError(f"it names a tensor {entries[0]!r} that is not there")
         return tensors[entries[0]]
     if kind == "dict":
         return {key: restore(entry, tensors) for key, entry in entries}

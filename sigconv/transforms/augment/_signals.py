@@ -1,55 +1,11 @@
-"""Augmentation: each item's variant is a pure function of the random generator given for it."""
+"""Changes of signals, each of a batch by its own numbers: a warp of an axis, a band put to zero."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sigconv import nd
-
-Augment = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
-
-
-class Augmented:
-    """A data set whose items are varied each time: augment takes a batch and one generator for each of its items."""
-
-    def __init__(self, dataset: Any, augment: Augment) -> None:
-        self.dataset, self.augment, self.classes = dataset, augment, dataset.classes
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """One item's variant."""
-        x, y = self.dataset.item(index, generator)
-        return self.augment(x[None], [generator or torch.default_generator])[0], y
-
-    def batch(self, indices: Tensor, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
-        """Many at once."""
-        generators = list(generators)
-        if hasattr(self.dataset, "batch"):
-            x, y = self.dataset.batch(indices, generators)
-        else:
-            items = [self.dataset.item(int(i), g) for i, g in zip(indices, generators, strict=True)]
-            x, y = (torch.stack([torch.as_tensor(item[part]) for item in items]) for part in (0, 1))
-        return self.augment(x, generators), y
-
-    def to(self, device: Any) -> Augmented:
-        """The same on a device."""
-        return Augmented(self.dataset.to(device), self.augment) if hasattr(self.dataset, "to") else self
-
-
-def uniforms(generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
-    """Numbers in [-1, 1), a row of count for each generator: (batch, count), of like's dtype and device."""
-    return torch.stack([torch.rand(count, generator=g) for g in generators]).to(like) * 2 - 1
-
-
-def normals(generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
-    """Normal numbers of like's shape, each item's from its own generator."""
-    return torch.stack([torch.randn(like.shape[1:], generator=g) for g in generators]).to(like)
 
 
 def warp(x: Tensor, stretch: Tensor, shift: Tensor, *, axis: int = -1, padding_mode: str = "reflect") -> Tensor:

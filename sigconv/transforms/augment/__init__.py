@@ -1,0 +1,8 @@
+"""Augmentation: each item's variant is a pure function of the random generator given for it."""
+
+from sigconv.transforms.augment._draws import betas, normals, uniforms
+from sigconv.transforms.augment._mixing import CutMix, Mixup
+from sigconv.transforms.augment._signals import mask, warp
+from sigconv.transforms.augment._varied import Augment, Augmented
+
+__all__ = ["Augment", "Augmented", "CutMix", "Mixup", "betas", "mask", "normals", "uniforms", "warp"]
