@@ -83,6 +83,7 @@ class Waiting(Arrays):
     """Items made one at a time, each after a millisecond's wait, as for a disk."""
 
     batch = property()  # there is none
+    ready = False
 
     def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """One x and its y."""

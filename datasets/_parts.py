@@ -20,6 +20,8 @@ class Parts(NamedTuple):
 class Arrays:
     """Items that lie ready in memory: x (items, …), y (items,). No randomness, whatever the generator."""
 
+    ready = True  # there is nothing for workers to make
+
     def __init__(self, x: Any, y: Any, classes: Sequence[str]) -> None:
         self.x, self.y, self.classes = torch.as_tensor(x), torch.as_tensor(y), tuple(classes)
 

@@ -71,7 +71,7 @@ def localize(
     task = "box" if objects == "one" else "several"
     counts = {"train": samples, "valid": samples // 5, "test": samples // 3}
     parts = data.load(task=task, size=SIZES[objects], seed=job.seed, **counts)
-    job.test_size = len(parts.test)
+    job.tested_on(parts.test)
     torch.manual_seed(job.seed)
     shape: dict[str, Any] = {"in_channels": 1, "classes": len(data.CLASSES), "width": width, "activation": activation}
     model = models.localizer.build(objects, **shape)

@@ -94,7 +94,7 @@ def mnist(
     given = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     own = {name: value for name, value in given.items() if value is not None}
     parts = data.load(data_root, seed=job.seed)
-    job.test_size = len(parts.test)
+    job.tested_on(parts.test)
     with threads(1):  # mini-batches this small lose by being shared between cores
         if best:
             return strongest(job, parts, activation or "relu", own)

@@ -84,7 +84,7 @@ def lecture(job: Job, full: bool, activation: str, own: dict[str, Any]) -> dict[
             errors = [100 * (1 - row[f"{part}_accuracy"]) for row in rows]
             curves[f"{name} {part}"] = ([row["step"] for row in rows], errors)
         found[name] = evaluate(model, test, job=job)["accuracy"]
-        job.test_size = len(test)
+        job.tested_on(test)
         if name == "cnn":
             assess(job, *predict(model, test, job=job), data.CLASSES)
     figure, ax = plot.curves(
@@ -122,7 +122,7 @@ def strongest(job: Job, unlimited: bool, activation: str, own: dict[str, Any]) -
     model = residual_net(activation=activation)
     fit(model, train, valid, job=job, **options | own)
     assess(job, *predict(model, test, job=job), data.CLASSES)
-    job.test_size = len(test)
+    job.tested_on(test)
     fresh = evaluate(model, data.Unlimited(FRESH).fixed(seed=2**20 + job.seed), job=job)["accuracy"]
     return {"accuracy": evaluate(model, test, job=job)["accuracy"], "accuracy_fresh": fresh, "parameters": count(model)}
 

@@ -81,7 +81,7 @@ def pooling_study(
     whole = data.load(seed=job.seed)
     pool = both(whole.train, whole.valid)
     valid = data.Unlimited(CHOSEN_BY).fixed(seed=2**21 + job.seed)
-    job.test_size = len(whole.test)
+    job.tested_on(whole.test)
     cells = _finished(job)
     with threads(1):  # nets this small lose by being shared between cores
         for size in counts:

@@ -89,7 +89,7 @@ def reconstruct(
             name = f"{way}-{repeat}"
             fit(net, *few, epochs=epochs, batch_size=max(batch_size // 2, 1), weight_decay=0.01, name=name, **options)
             found[way].append(evaluate(net, parts.test, job=job)["accuracy"])
-    job.test_size = len(parts.test)
+    job.tested_on(parts.test)
     gains = [a - b for a, b in zip(found["pretrained"], found["scratch"], strict=True)]
     return {
         "accuracy": statistics.fmean(found["pretrained"]),

@@ -70,7 +70,7 @@ def spoken_digits(
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
     options: dict[str, Any] = {"schedule": "one-cycle", "weight_decay": 0.02, "average": 0.98}
     fit(net, heard, chosen, job=job, epochs=epochs, lr=lr, batch_size=batch_size, loss=loss, **options)
-    job.test_size = len(test)
+    job.tested_on(test)
     plainly, targets = predict(net, tested, job=job)
     scores = averaged(net, front, spectra[2], job)
     assess(job, scores, targets, data.CLASSES, probabilities=True)

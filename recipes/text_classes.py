@@ -81,7 +81,7 @@ def text_classes(
         job.note(f"taken for {said}, is {is_}: {data.decode(test.x[index])!r}")
     guessed, smoothing = naive_bayes(train, valid, test)
     job.say(f"naive Bayes smoothed by {smoothing:g}, by the validation pieces")
-    job.test_size = len(test)
+    job.tested_on(test)
     return {
         "accuracy": accuracy(scores, targets),
         "f1": f1(scores, targets),

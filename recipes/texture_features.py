@@ -81,7 +81,7 @@ def texture_features(
             job.picture("confusion", plot.confusion(counts, parts.test.classes, title="Gabor energies")[0])
     job.picture("one_cube_of_each_class", _cubes(parts.test))
     job.picture("bank", _pictures.kernels(bank.to("cpu"))[0])
-    job.test_size = len(parts.test)
+    job.tested_on(parts.test)
     metrics["chance"] = float(np.bincount(labels[2]).max() / len(labels[2]))
     return metrics | {"train_size": len(parts.train), "features": views["gabor"][0].shape[1]}
 

@@ -84,7 +84,7 @@ def three_classes(
     scores, targets = predict(model, test, job=job)
     assess(job, scores, targets, data.CLASSES)
     job.picture("test_images", _answers(test.x, scores.softmax(1), targets))
-    job.test_size = len(test)
+    job.tested_on(test)
     return {
         "accuracy": evaluate(model, test, job=job)["accuracy"],
         "accuracy_pixels": evaluate(linear, test, job=job)["accuracy"],

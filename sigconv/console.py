@@ -15,7 +15,6 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-
 GRACE = 8.0  # seconds a command may take to end after a signal, before it is ended
 
 
@@ -125,7 +124,7 @@ def held() -> Iterator[list[int]]:
 
 
 def _end(number: int) -> None:
-    say(f"stopped: {GRACE:.0f} seconds were not enough to finish the step, the checkpoint before it stays")
+    say(f"stopped: {GRACE:.0f} seconds were not enough to end in good order; the last whole checkpoint stays")
     os._exit(128 + number)
 
 
@@ -139,6 +138,7 @@ def _failed(error: Exception) -> None:
     line = f"error: {' '.join(str(error).split()) or type(error).__name__}"
     if _silent:
         number = _silent.pop()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(3)  # if all fail alike, whoever started them ends this one meanwhile
         line = f"process {number}: {line}"
     say(line)

@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -47,7 +48,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ['a.txt']
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:16]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -102,9 +103,9 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     path = Path(folder).resolve()
     if path in _held:  # not opened again: closing any handle on the file would set the lock free
         raise OSError(f"{os.fspath(folder)!r} is in use by this very process: let it end first")
-    handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = _lock(path)
     try:
-        if not _taken(handle, exclusive=True):
+        if not _gained(handle):
             raise OSError(
                 f"{os.fspath(folder)!r} is in use by {_written(handle) or 'another process'}: let it end first"
             )
@@ -133,6 +134,27 @@ def held_by(folder: str | os.PathLike[str]) -> str | None:
         return None if _taken(handle, exclusive=False) else _written(handle) or "another process"
     finally:
         os.close(handle)
+
+
+def _lock(folder: Path) -> int:
+    """The lock file, opened: a regular file of this folder itself, whatever stands at its name."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError as error:
+        raise OSError(error.errno, f"{os.fspath(folder)!r} cannot be held ({LOCK}: {error.strerror})") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, f"{os.fspath(folder)!r} cannot be held ({LOCK} is no regular file)")
+    return handle
+
+
+def _gained(handle: int) -> bool:
+    """Whether the lock is ours now. Asked a few times: one who only looks at who holds it lets go at once."""
+    for _ in range(5):
+        if _taken(handle, exclusive=True):
+            return True
+        time.sleep(0.03)
+    return False
 
 
 def _myself() -> str:

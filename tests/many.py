@@ -31,7 +31,8 @@ def plain(job: Job, *, epochs: int = 3, lr: float = 0.01, batch_size: int = 32, 
     for part in data:
         part.x = part.x.double()
     train = Failing(data[0], fail) if fail else data[0]
-    rows = fit(model, train, data[1], job=job, epochs=epochs, lr=lr, batch_size=batch_size, average=0.9, clip=1.0)
+    options: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "accumulate": 3}
+    rows = fit(model, train, data[1], job=job, average=0.9, clip=1.0, **options)
     scores, targets = predict(model, data[2], job=job)
     assert torch.equal(targets, data[2].y), "every process has all answers, in the data set's order"
     told = processes.told({"a": [scores, torch.ones(2, dtype=torch.bfloat16), torch.zeros(0)]})["a"]
@@ -47,6 +48,7 @@ class Failing:
 
     def __init__(self, data: Any, fail: str) -> None:
         self.data, self.classes, self.fail, self.made = data, data.classes, fail, 0
+        self.x, self.y = data.x, data.y  # by which it is known for the same data
 
     def __len__(self) -> int:
         return len(self.data)

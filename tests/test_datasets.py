@@ -13,7 +13,7 @@ from sigconv.train import seeds
 
 
 def test_d1_mnist1d_is_the_published_set(data_root):
-    with np.load(data_root / "mnist1d" / "mnist1d.npz") as published:
+    with np.load(data_root / "mnist1d" / "mnist1d.npz", allow_pickle=False) as published:
         made = mnist1d.generate()
         np.testing.assert_allclose(made.x_train, published["x"], atol=1e-12, rtol=0)
         np.testing.assert_allclose(made.x_test, published["x_test"], atol=1e-12, rtol=0)

@@ -18,7 +18,7 @@ from torch import nn
 
 from sigconv import console, files
 from sigconv.datasets._parts import Arrays
-from sigconv.train import Job, checkpoint, fit, folders, guard, pace, run
+from sigconv.train import Job, batches, checkpoint, fit, folders, guard, pace, run
 from sigconv.train.options import parse
 
 CALLS = ("open", "fdopen", "fsync", "replace", "mkdir", "close", "chmod", "rename", "unlink", "rmdir")
@@ -267,6 +267,20 @@ def test_f10_of_many_that_start_at_once_exactly_one_holds_the_folder(tmp_path):
         assert not held_twice
 
 
+def test_looking_at_who_holds_a_folder_keeps_no_one_out(tmp_path):
+    script = "import sys\nfrom sigconv import files\nprint('up', flush=True)\nwhile True: files.held_by(sys.argv[1])"
+    looker = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert looker.stdout is not None
+    looker.stdout.readline()
+    for _ in range(300):
+        with files.locked(tmp_path):
+            pass
+    looker.kill()
+    looker.communicate()
+
+
 def test_a_lock_is_this_processs_own_and_not_its_childrens(tmp_path):
     with files.locked(tmp_path):
         with pytest.raises(OSError, match="in use by this very process"), files.locked(tmp_path):
@@ -411,18 +425,63 @@ def test_f16_bad_steps_may_be_skipped_so_many_times():
         fit(model, poisoned(77), epochs=2, batch_size=20, bad_steps=1)
 
 
+def test_f16_a_skipped_step_leaves_running_means_and_the_mean_loss_as_they_were(tmp_path, capsys):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(40), nn.Linear(40, 3))
+    rows = fit(model, poisoned(77), epochs=1, batch_size=20, bad_steps=1, job=Job(folder=tmp_path))
+    assert torch.isfinite(model[1].running_mean).all()
+    assert 0.5 < rows[0]["train_loss"] < 3, "the mean of the four steps that were taken"
+    said = capsys.readouterr().err
+    assert "of model skipped, of items " in said
+    assert "77" in said
+    with pytest.raises(ValueError, match="or its gradients no numbers, in epoch 1, step"):
+        fit(model, poisoned(77), epochs=1, batch_size=20, job=Job(folder=tmp_path / "other"))
+    (path,) = checkpoint.numbered(tmp_path / "other" / "checkpoints", "model")
+    assert all(torch.isfinite(value).all() for value in checkpoint.load(path)["model"].values())
+
+
+def test_f16_a_loss_that_is_no_number_though_its_gradients_are_names_its_own_items():
+    data = kills.signals(100, 0)
+    loss = lambda outputs, y: nn.functional.cross_entropy(outputs, y, ignore_index=0)
+    data.y[:] = 1
+    order = batches.Batches(data, 20, shuffle=True).steps(1)
+    data.y[order[2]] = 0  # a mean over none
+    with pytest.raises(ValueError, match=rf"became nan.* in epoch 1, step 3, of items {order[2][0]}, {order[2][1]},"):
+        fit(nn.Sequential(nn.Flatten(), nn.Linear(40, 3)), data, epochs=1, batch_size=20, loss=loss)
+
+
+def test_a_fused_optimizer_goes_on_in_its_parameters_layout(tmp_path):
+    def weights(folder, resuming):
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 3)
+        model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        data = Arrays(torch.randn(40, 3, 8, 8), torch.arange(40) % 3, "abc")
+        fused = lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, fused=True)
+        job = Job(folder=folder, resuming=resuming)
+        fit(model, data, data, epochs=3, batch_size=20, optimizer=fused, job=job, select="loss")
+        return model[0].weight
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "SAVE_EVERY", 0.0)
+        patch.setattr(pace, "MOST_SAVING", 1e9)
+        whole = weights(tmp_path / "whole", False)
+        weights(tmp_path / "cut", False)
+        checkpoint.remove(checkpoint.numbered(tmp_path / "cut" / "checkpoints", "model")[0])
+        assert torch.equal(weights(tmp_path / "cut", True), whole)
+
+
 def test_f16_an_optimizer_that_can_leaves_the_weights_by_itself(monkeypatch):
     """The way of GPUs, on the CPU: the flag stays on the device, and fused optimizers heed it."""
     model = nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
-    watch = guard.Guard(optimizer, clip=0.0, allowed=0)
+    watch = guard.Guard(model, optimizer, clip=0.0, allowed=0)
     watch.later = True
     monkeypatch.setattr(guard, "LOOK_EVERY", 3)
     for step in range(1, 4):
         x = torch.full((1, 2), float("nan") if step == 2 else 1.0)
         optimizer.zero_grad()
         model(x).sum().backward()
-        passed = watch.passes()
+        passed = watch.passes(torch.zeros(()))
         before = [p.detach().clone() for p in model.parameters()]
         if passed:
             optimizer.step()

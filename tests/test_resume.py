@@ -158,7 +158,7 @@ def test_f11_a_step_that_does_not_end_is_ended(number):
     process.send_signal(number)
     said = process.communicate(timeout=30)[1]
     assert process.returncode == 128 + number
-    assert "seconds were not enough to finish the step" in said
+    assert "seconds were not enough to end in good order" in said
     assert "Traceback" not in said
 
 

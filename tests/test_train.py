@@ -1,6 +1,7 @@
 """Training: the loop learns, chooses, resumes to the bit; metrics are scikit-learn's; checkpoints notice damage."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from sigconv.datasets._parts import Arrays
 from sigconv.train import Job, batches, devices, evaluate, feeding, fit, metrics, predict, seeds
 from sigconv.transforms import augment
+from sigconv.transforms.augment import collected
 
 
 def blobs(n=60, seed=0):
@@ -286,7 +288,7 @@ def test_n27_randomness_is_a_function_of_seed_epoch_and_index_alone():
     assert len(set(draws.values())) == len(draws)
     data = Items(blobs())
     one_by_one = [data.item(i, seeds.generator(0, 4, i))[0] for i in (5, 2)]
-    together, _ = feeding.collect(data, torch.tensor([5, 2]), seeds.Generators(0, 4, [5, 2]))
+    together, _ = collected(data, torch.tensor([5, 2]), seeds.Generators(0, 4, [5, 2]))
     assert torch.equal(together, torch.stack(one_by_one))
 
 
@@ -308,6 +310,119 @@ def test_predict_leaves_a_model_in_the_mode_it_was():
     assert model.training
     assert outputs.shape == (60, 3)
     assert torch.equal(targets, blobs().y)
+
+
+def test_every_fit_of_a_run_has_a_name_of_its_own(tmp_path):
+    job = Job(folder=tmp_path)
+    fit(net(), blobs(), epochs=1, job=job, name="fold[1]")
+    for name in ("fold[1]", "model"):
+        with pytest.raises(ValueError, match=f"has trained '{re.escape(name)}' already|name 'model' is the file of"):
+            fit(net(), blobs(), epochs=1, job=job, name=name)
+    fit(net(), blobs(), epochs=1, job=job, name="fold[2]")
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == {"model.safetensors", "fold[2].safetensors"}
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_a_part_of_a_step_has_two_items_at_least():
+    made = batches.Batches(blobs(7), 5, parts=4, shuffle=True)
+    assert [[len(batch.x) for batch in step] for step in made.epoch(1)] == [[3, 2], [2]]
+    assert all(sum(batch.share for batch in step) == pytest.approx(1) for step in made.epoch(1))
+    fit(net(), blobs(), epochs=1, batch_size=16, accumulate=16)  # its batch norm needs two
+
+
+def test_items_are_made_in_full_precision_whatever_the_model_runs_in():
+    seen = set()
+
+    class Filtered(Items):
+        def item(self, index, generator):
+            x, y = super().item(index, generator)
+            x = torch.eye(2) @ x
+            seen.add(x.dtype)
+            return x, y
+
+    fit(net(), Filtered(blobs()), Filtered(blobs(30, 1)), epochs=1, job=Job(precision="bf16"))
+    assert seen == {torch.float32}
+
+
+def test_a_loss_with_parameters_and_an_optimizer_of_many_looks_are_refused():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, outputs, targets):
+            return self.scale * nn.functional.cross_entropy(outputs, targets)
+
+    with pytest.raises(ValueError, match="loss Scaled has parameters of its own: make them a part of the model"):
+        fit(net(), blobs(), epochs=1, loss=Scaled())
+    with pytest.raises(ValueError, match="optimizer LBFGS asks for the loss many times a step"):
+        fit(net(), blobs(), epochs=1, optimizer=lambda parameters: torch.optim.LBFGS(parameters))
+
+
+def test_sparse_gradients_and_complex_weights_are_trained_and_averaged():
+    table = nn.Sequential(nn.EmbeddingBag(5, 3, sparse=True))
+    data = Arrays(torch.arange(20)[:, None] % 5, torch.arange(20) % 3, "abc")
+    before = table[0].weight.detach().clone()
+    fit(table, data, epochs=1, optimizer=lambda parameters: torch.optim.SparseAdam(list(parameters), lr=0.1))
+    assert not torch.equal(table[0].weight, before)
+
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(2, 3, dtype=torch.complex64))
+
+        def forward(self, x):
+            return (x.to(torch.complex64) @ self.weight).abs()
+
+    models = []
+    for average in (0.0, 0.9):
+        torch.manual_seed(0)
+        models.append(Turned())
+        fit(models[-1], blobs(), blobs(30, 1), epochs=2, lr=0.1, batch_size=16, average=average)
+    assert not torch.equal(models[0].weight, models[1].weight)
+
+
+def test_torchs_own_data_sets_and_lists_of_pairs_will_do(tmp_path):
+    whole = blobs()
+    losses = []
+    for data in (
+        whole,
+        torch.utils.data.TensorDataset(whole.x, whole.y),
+        [*zip(whole.x, whole.y.tolist(), strict=True)],
+    ):
+        losses.append(
+            [row["valid_loss"] for row in fit(net(), data, data, job=Job(folder=tmp_path / str(len(losses))))]
+        )
+    assert losses[0] == losses[1] == losses[2]
+    for wrong, kinds in (([(whole.x[0], None)] * 3, "Tensor, NoneType"), ([{"x": 1}] * 3, "dict")):
+        with pytest.raises(ValueError, match=f"is .*{kinds}.*: expected .x, y., two tensors or numbers"):
+            fit(net(), wrong, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": nn.CrossEntropyLoss(reduction="sum"), "accumulate": 2}, "needs a plain mean over its items"),
+        ({"loss": nn.CrossEntropyLoss(weight=torch.ones(3)), "accumulate": 2}, "needs a plain mean over its items"),
+        ({"optimizer": lambda p: torch.optim.SGD([*p, nn.Parameter(torch.ones(1))], 0.1)}, "that are not the model's"),
+        ({"batch_size": 2.5}, "batch_size 2.5 must be a whole number"),
+        ({"epochs": 1.5}, "epochs 1.5 must be a whole number"),
+        ({"lr": "fast"}, "lr 'fast' must be a number"),
+        ({"name": "x" * 300}, "must be one a file can have"),
+        ({"name": "a\0b"}, "must be one a file can have"),
+    ],
+)
+def test_what_would_go_wrong_later_is_refused_first(options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(net(), blobs(), **options)
+    frozen = net().requires_grad_(False)
+    with pytest.raises(ValueError, match="no parameter of the model is to be trained"):
+        fit(frozen, blobs())
+
+
+def test_a_profile_of_too_few_steps_says_so(tmp_path, capsys):
+    fit(net(), blobs(), epochs=1, batch_size=16, job=Job(folder=tmp_path, profile=True))
+    assert "no trace of model: it took fewer than 22 steps" in capsys.readouterr().err
 
 
 # ---- metrics

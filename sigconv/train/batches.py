@@ -80,5 +80,6 @@ class Batches:
             indices = indices.tensor_split(among)[processes.number()]
         else:
             among = 1
-        parts = [part for part in indices.tensor_split(min(self.parts, len(indices))) if len(part)]
+        most = max(of // among // 2, 1)  # two items a part at the least; and as many parts in every process
+        parts = indices.tensor_split(min(self.parts, most))
         return [(part, len(part) * among / of) for part in parts]

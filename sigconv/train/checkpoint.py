@@ -105,7 +105,9 @@ def _tensors(path: Path, committed: dict[str, dict[str, Any]], size: int) -> dic
 
 def numbered(folder: Path, name: str) -> list[Path]:
     """A model's checkpoints, newest first, by the number in their names (10 is after 9)."""
-    found = [path for path in folder.glob(f"{name}-*") if path.name[len(name) + 1 :].isdecimal()]
+    begin = f"{name}-"
+    there = folder.iterdir() if folder.is_dir() else ()
+    found = [path for path in there if path.name.startswith(begin) and path.name[len(begin) :].isdecimal()]
     return sorted(found, key=lambda path: int(path.name[len(name) + 1 :]), reverse=True)
 
 

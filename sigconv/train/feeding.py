@@ -15,34 +15,26 @@ import torch
 from torch import Tensor
 
 from sigconv.train import seeds
+from sigconv.transforms.augment import collected
 
 AHEAD = 2  # batches made before they are asked for
 Pair = tuple[Tensor, Tensor]
 Feed = Callable[[int, list[Tensor]], Iterable[Pair]]
 
 
-def collect(dataset: Any, indices: Tensor, generators: Any) -> Pair:
-    """The items of these indices, stacked: by the data set's own batch, where it has one."""
-    if hasattr(dataset, "batch"):
-        return dataset.batch(indices, generators)
-    items = [dataset.item(int(index), generator) for index, generator in zip(indices, generators, strict=True)]
-    x, y = zip(*items, strict=True)
-    return torch.stack([torch.as_tensor(entry) for entry in x]), torch.stack([torch.as_tensor(entry) for entry in y])
-
-
 def feed(dataset: Any, seed: int, device: torch.device, workers: int) -> Feed:
     """A function of (epoch, items of each batch) that gives the batches (x, y) on the device, in that order.
 
     What fits on a GPU lives there. What does not is made by so many worker processes, or by a thread, ahead of time and
-    in pinned memory; on the CPU without workers it is made when asked for.
+    in pinned memory; on the CPU without workers it is made when asked for. What says that it is ready needs none.
     """
     if workers < 0:
         raise ValueError(f"workers {workers} must be at least 0")
     dataset = _resident(dataset, device)
     here = lambda epoch, plan: (
-        collect(dataset, indices, seeds.Generators(seed, epoch, indices.tolist())) for indices in plan
+        collected(dataset, indices, seeds.Generators(seed, epoch, indices.tolist())) for indices in plan
     )
-    source = _by_workers(dataset, seed, workers, device) if workers else here
+    source = _by_workers(dataset, seed, workers, device) if workers and not getattr(dataset, "ready", False) else here
     if device.type == "cpu":
         return source
     return lambda epoch, plan: _moved(source(epoch, plan), device)
@@ -98,7 +90,7 @@ class _Made:
 
     def __getitem__(self, place: tuple[int, Tensor]) -> Pair:
         epoch, indices = place
-        return collect(self.dataset, indices, seeds.Generators(self.seed, epoch, indices.tolist()))
+        return collected(self.dataset, indices, seeds.Generators(self.seed, epoch, indices.tolist()))
 
 
 def _by_workers(dataset: Any, seed: int, workers: int, device: torch.device) -> Feed:
@@ -107,7 +99,7 @@ def _by_workers(dataset: Any, seed: int, workers: int, device: torch.device) -> 
     plan: list[tuple[int, Tensor]] = []
     loader: Any = DataLoader(
         _Made(dataset, seed),  # type: ignore[arg-type]
-        sampler=plan,  # type: ignore[arg-type]
+        sampler=plan,
         batch_size=None,
         num_workers=workers,
         persistent_workers=True,

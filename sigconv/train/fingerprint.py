@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sigconv.train import seeds
+from sigconv.transforms.augment import made
 
 LOOKED_AT = 8  # items of a data set that makes them when asked
 
@@ -25,7 +26,7 @@ def fingerprint(dataset: Any) -> dict[str, Any]:
         parts = [dataset.x, dataset.y]
     else:
         places = torch.linspace(0, len(dataset) - 1, LOOKED_AT).long().unique().tolist() if len(dataset) else []
-        parts = [part for place in places for part in dataset.item(place, seeds.generator(0, 0, place))]
+        parts = [part for place in places for part in made(dataset, place, seeds.generator(0, 0, place))]
     for part in map(torch.as_tensor, parts):
         found.update(f"{part.dtype} {tuple(part.shape)} ".encode())
         found.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]

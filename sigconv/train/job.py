@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from sigconv import console, files, nd, plot
-from sigconv.train import checkpoint, devices, pictures, processes
+from sigconv.train import checkpoint, devices, processes
 from sigconv.train.fingerprint import fingerprint
 from sigconv.train.sharding import whole
 
@@ -52,8 +52,11 @@ class Job:
     notes: list[str] = field(default_factory=list)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)  # what it was trained and measured on
     shape: tuple[int, ...] = ()  # of one item of what the last model was trained on, with a batch axis of 2
+    begun: list[str] = field(default_factory=list)  # the names of its trainings
+    shown: nn.Module | None = None  # the model whose first layer the report shows
     first: str | None = None  # the model whose weights are the run's
     arrived: list[int] = field(default_factory=list)  # signals that wait for the end of a step
+    feeds: dict[int, Any] | None = None  # of the data sets that a training measures by, while it lasts
 
     def __post_init__(self) -> None:
         self.place: Path | None = None
@@ -123,6 +126,21 @@ class Job:
         """A table for the report."""
         self.tables[name] = (header, rows)
 
+    def begins(self, name: str) -> None:
+        """A training under this name: the run's files of it are its alone."""
+        if not self.saves:
+            return
+        if name in self.begun:
+            raise ValueError(f"this run has trained {name!r} already: give each fit a name of its own")
+        if name == "model" and self.begun:
+            raise ValueError(f"name 'model' is the file of {self.begun[0]!r}, trained first: give this fit another")
+        self.begun.append(name)
+
+    def tested_on(self, dataset: Any) -> None:
+        """The test set: how many items it has, and which they are."""
+        self.test_size = len(dataset)
+        self.looked_at("test", {"test": dataset})
+
     def looked_at(self, name: str, parts: Mapping[str, Any]) -> dict[str, str]:
         """The data sets a model is trained and measured on, by their fingerprints."""
         if not self.saves:
@@ -148,9 +166,8 @@ class Job:
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
         with files.writing(self.folder / f"{stem}.safetensors") as file:
             file.write(save(tensors))
-        figure = pictures.first_layer(model) if name == self.first and self.strategy != "fsdp" else None
-        if figure is not None:
-            self.picture("first_layer", figure)
+        if name == self.first:
+            self.shown = model
         for kind in self.export.split(",") if self.export and self.strategy != "fsdp" else ():
             self.exported(model, self.folder / f"{stem}.{kind}")
 

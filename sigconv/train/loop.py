@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.train import devices, metrics, processes, seeds
+from sigconv.train import devices, metrics, processes, request, seeds
 from sigconv.train.batches import Batches
 from sigconv.train.guard import Guard
 from sigconv.train.job import Job
 from sigconv.train.prediction import predict
 from sigconv.train.sharding import load_model
 from sigconv.train.state import State, apart
-from sigconv.train.steps import SCHEDULES, Average, steps_of
+from sigconv.train.steps import Average, steps_of
 from sigconv.train.training import Training, fitting, scores_of
+from sigconv.transforms.augment import made
 
 Metrics = Mapping[str, Callable[[Tensor, Tensor], float]]
 
@@ -50,14 +50,15 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train a model and leave it with its best weights by the validation set; without one, with its last.
 
-    train, valid    data sets: len, .classes, item(index, generator) -> (x, y)
+    train, valid    data sets: len, and item(index, generator) -> (x, y) or, without randomness, torch's [index]
     job             device, seed, run folder and resumption; without one, the default device and no files
     loss            cross-entropy by default; scores {name: metric}, accuracy by default for cross-entropy
     optimizer       "sgd" (with momentum) or "adamw", or a function of the parameters; weight_decay for the named ones
     schedule        of lr over all steps: "constant", "cosine" (to 0), "one-cycle" (up over the first 15 %, then to 0)
     average         decay of the running mean of the weights that is measured and kept in their stead; 0 for none
     label_smoothing of the usual loss; mixed-up data sets are transforms.augment.Mixup
-    accumulate      parts a step is computed in, one after the other: batch_size stays what a step sees, memory shrinks
+    accumulate      parts a step is computed in, one after the other: batch_size stays what a step sees, memory shrinks;
+                    exact for a loss that is a mean over items, as sharing a batch among processes is
     clip            the greatest norm of all gradients together; 0 for none
     bad_steps       how many steps may be skipped because their gradients are no numbers; one more stops the training
     select          the score whose highest value is best (or "loss", the lowest); equal ones go by the lower loss
@@ -70,24 +71,21 @@ def fit(
     where the disk has no room for them.
     """
     job = job or Job()
-    if loss is not None and label_smoothing:
-        raise ValueError(f"label_smoothing {label_smoothing} is for the usual loss: yours may have one of its own")
-    loss = loss or nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+    loss = request.loss_of(loss, label_smoothing, in_parts=accumulate > 1 or processes.started() > 1)
     if scores is None:
         scores = {"accuracy": metrics.accuracy} if isinstance(loss, nn.CrossEntropyLoss) else {}
-    nd.one_of(schedule, SCHEDULES, "schedule")
     select = nd.one_of(select or next(iter(scores), "loss"), ["loss", *scores], "select")
-    asked = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "momentum": momentum, "weight_decay": weight_decay}
+    asked: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "schedule": schedule}
     asked |= {"average": average, "label_smoothing": label_smoothing, "accumulate": accumulate, "clip": clip}
-    asked |= {"every": every, "bad_steps": bad_steps}
-    _check(name, asked, watch or {})
-    asked |= {"schedule": schedule, "select": select, "seed": job.seed}
-    asked |= {"optimizer": optimizer if isinstance(optimizer, str) else "one of your own"}
+    asked |= {"momentum": momentum, "weight_decay": weight_decay, "every": every}
+    request.check(name, asked | {"bad_steps": bad_steps}, watch or {})
+    job.begins(name)
 
     parts = {**({} if valid is None else {"valid": valid}), **(watch or {})}
     fabric = job.fabric()
     trained = devices.prepared(model, fabric, compiled=job.compile)
     inner = steps_of(optimizer, model, lr, momentum, weight_decay)
+    asked |= {"select": select, "seed": job.seed} | request.described(loss, optimizer, inner, model)
     source: dict[str, Any] = {"seed": job.seed, "shuffle": True, "device": fabric.device, "workers": job.workers}
     batches = Batches(train, batch_size, parts=accumulate, **source)
     scaler = getattr(getattr(fabric, "_precision", None), "scaler", None)
@@ -98,9 +96,9 @@ def fit(
         scaler=scaler,
         select=select,
         made_with=asked | job.looked_at(name, {"train": train} | parts),
-        running=torch.zeros((), device=fabric.device),
+        running=torch.zeros((), dtype=torch.float64, device=fabric.device),
     )
-    guard = Guard(inner, clip, bad_steps, scaler)
+    guard = Guard(model, inner, clip, bad_steps, scaler)
     training = Training(
         job=job,
         name=name,
@@ -120,9 +118,9 @@ def fit(
     )
     state.room(job)
     if job.export:
-        job.shape = (2, *torch.as_tensor(train.item(0, seeds.generator(job.seed, 0, 0))[0]).shape)
+        job.shape = (2, *made(train, 0, seeds.generator(job.seed, 0, 0))[0].shape)
     if not state.resume(job, name):
-        apart(job.seed)
+        apart(job.seed, name)
     guard.skipped = state.skipped
     training.run()
     if processes.count() > 1:
@@ -131,24 +129,6 @@ def fit(
         load_model(model, state.best)
     job.keep_weights(name, model)
     return state.rows
-
-
-def _check(name: str, asked: Mapping[str, Any], watch: Mapping[str, Any]) -> None:
-    """What must be so of fit's numbers and names, said before anything is done."""
-    for key, least in (("epochs", 0), ("every", 1), ("accumulate", 1), ("bad_steps", 0)):
-        if asked[key] < least:
-            raise ValueError(f"{key} {asked[key]} must be at least {least}")
-    if not (math.isfinite(asked["lr"]) and asked["lr"] > 0):
-        raise ValueError(f"lr {asked['lr']} must be a finite number above 0")
-    for key in ("average", "label_smoothing"):
-        if not 0 <= asked[key] < 1:
-            raise ValueError(f"{key} {asked[key]} must be at least 0 and below 1")
-    if not (math.isfinite(asked["clip"]) and asked["clip"] >= 0):
-        raise ValueError(f"clip {asked['clip']} must be a finite number, 0 for none")
-    if not name or "/" in name or name.startswith("."):
-        raise ValueError(f"name {name!r} must be one a file can have")
-    if "valid" in watch:
-        raise ValueError("watch 'valid' has the name of the validation set: call it otherwise")
 
 
 def evaluate(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -21,24 +23,29 @@ class Pace:
         self.arrived, self.saving = arrived, saving
         self.last, self.pause = time.monotonic(), SAVE_EVERY
         self.stop = 0
+        self.parent = os.getppid()
         self._wait, self._stride, self._asked = 0, 1, time.monotonic()
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint, or to stop (then .stop is the signal's number)."""
-        signal = self.arrived[0] if self.arrived else 0
+        arrived = self.arrived[0] if self.arrived else 0
         wish = self.saving and time.monotonic() - self.last > self.pause
         if processes.count() == 1:
-            self.stop = signal
-            return bool(wish or signal)
+            self.stop = arrived
+            return bool(wish or arrived)
+        if os.getppid() != self.parent:  # whoever started the processes is gone, and would have ended them
+            arrived = arrived or signal.SIGTERM
         self._wait -= 1
         if self._wait > 0:
             return False
         spent = max(time.monotonic() - self._asked, 1e-3)
         steps = max(1, min(int(self._stride * LISTEN_EVERY / spent), 1000))
-        found = processes.greatest(signal, wish and processes.number() == 0, -steps)
+        found = processes.greatest(arrived, wish and processes.number() == 0, -steps)
         self._wait = self._stride = int(-found[2])
         self._asked = time.monotonic()
         self.stop = int(found[0])
+        if self.stop and not self.arrived:
+            self.arrived.append(self.stop)  # another process's signal is everyone's
         return bool(found[0] or found[1])
 
     @contextlib.contextmanager

@@ -30,13 +30,23 @@ def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_siz
     each = -(-len(dataset) // processes.count())
     mine = torch.arange(processes.number() * each, (processes.number() + 1) * each).clamp(max=len(dataset) - 1)
     outputs, targets = [], []
-    with torch.no_grad() if shared else torch.inference_mode(), fabric.autocast():
-        feed = feeding.feed(dataset, job.seed, torch.device(fabric.device), job.workers)
-        for x, y in feed(0, list(mine.split(batch_size))):
+    with torch.no_grad() if shared else torch.inference_mode():
+        for x, y in _feed(job, dataset, fabric)(0, list(mine.split(batch_size))):
             if job.arrived and processes.count() == 1:
                 raise console.Stopped(job.arrived[0])
-            outputs.append(model(x).float().cpu())
+            with fabric.autocast():  # of the model alone: items are made as they are for training
+                answers = model(x)
+            outputs.append(answers.float().cpu())
             targets.append(y.cpu())
     model.train(was_training)
     joined = [torch.cat(processes.gathered(torch.cat(part)))[: len(dataset)] for part in (outputs, targets)]
     return joined[0], joined[1]
+
+
+def _feed(job: Job, dataset: Any, fabric: Any) -> feeding.Feed:
+    """How the data set's items reach the device: while a training lasts, set up once for each of its data sets."""
+    known = {} if job.feeds is None else job.feeds
+    if id(dataset) not in known:
+        feed = feeding.feed(dataset, job.seed, torch.device(fabric.device), job.workers)
+        known[id(dataset)] = (dataset, feed)  # held, so that no other one gets its id
+    return known[id(dataset)][1]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from sigconv.train import tree
 
@@ -93,8 +93,23 @@ def gathered(rows: Tensor) -> list[Tensor]:
     return found
 
 
+def lost(error: BaseException) -> bool:
+    """Whether an error tells of another process that is gone."""
+    signs = ("gloo", "nccl", "connection closed", "connection reset", "store")
+    return count() > 1 and isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in signs)
+
+
+def level(model: nn.Module) -> None:
+    """The first process's buffers, such as running means, in all of them: each has seen other items."""
+    if count() > 1:
+        buffers = dict(model.named_buffers())
+        for name, value in told(buffers).items():
+            buffers[name].copy_(value)
+
+
 def leave() -> None:
-    """Part from the others at the end of a run."""
+    """Part from the others at the end of a run, all at once: who hangs up while another still listens harms it."""
     if dist.is_available() and dist.is_initialized():
+        greatest(0)
         _line.cache_clear()
         dist.destroy_process_group()

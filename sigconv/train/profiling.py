@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ def tracing(job: Job, name: str) -> Iterator[Callable[[], None]]:
 
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
 
+    written_to: list[Path] = []
+
     def written(found: Any) -> None:
         path = job.folder / f"trace_{name}.json"  # type: ignore[operator]
         temporary = path.with_name(f".{path.name}.tmp")
@@ -35,6 +38,7 @@ def tracing(job: Job, name: str) -> Iterator[Callable[[], None]]:
         with files.writing(path) as file:
             file.write(temporary.read_bytes())
         temporary.unlink()
+        written_to.append(path)
         order = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         job.say(found.key_averages().table(sort_by=order, row_limit=SHOWN), aloud=False)
         job.say(f"{name}: {TRACED} steps traced in {path}: open it in ui.perfetto.dev")
@@ -42,3 +46,5 @@ def tracing(job: Job, name: str) -> Iterator[Callable[[], None]]:
     plan = schedule(skip_first=SKIPPED, wait=0, warmup=WARMED, active=TRACED, repeat=1)
     with profile(activities=kinds, schedule=plan, on_trace_ready=written, record_shapes=True) as found:
         yield found.step
+    if not written_to:
+        job.say(f"warning: no trace of {name}: it took fewer than {SKIPPED + WARMED + TRACED} steps")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sigconv import console, files
-from sigconv.train import devices, folders, page, processes, seeds
+from sigconv.train import devices, folders, page, pictures, processes, seeds
 from sigconv.train.job import Job
 from sigconv.train.options import parse
 
@@ -49,12 +50,17 @@ def _executed(recipe: Callable[..., dict[str, Any]], job: Job, options: dict[str
     began = time.monotonic()
     try:
         metrics = recipe(job, **job.config)
-    except Exception:
+    except Exception as error:
+        if processes.lost(error):
+            raise OSError(f"another process of this run ended: go on with --resume {job.place}") from error
         if job.folder is not None and not (job.resuming or job.rows or job.checkpoints()):
             folders.remove(job.folder)  # nothing was done: no folder is left to be taken for a run
         raise
-    except console.Stopped:
+    except console.Stopped as stop:
         job.say(f"go on with: sigconv run {recipe.__name__} --resume {job.place}")
+        if processes.count() > 1:
+            console.say("stopped")
+            os._exit(stop.code)  # what the others left behind would be waited for
         raise
     seconds = time.monotonic() - began
     record = {
@@ -68,6 +74,9 @@ def _executed(recipe: Callable[..., dict[str, Any]], job: Job, options: dict[str
     }
     if job.folder is not None:
         job.write_table()
+        figure = pictures.first_layer(job.shown) if job.shown is not None and job.strategy != "fsdp" else None
+        if figure is not None:
+            job.picture("first_layer", figure)
         page.write(recipe, job, record)
         files.write_text(job.folder / "result.json", json.dumps(console.plain(record), indent=1) + "\n")
     if options["json"]:

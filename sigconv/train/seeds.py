@@ -46,26 +46,24 @@ def everything(seed: int) -> None:
 
 
 def state() -> dict[str, Tensor]:
-    """Where Python's, NumPy's and torch's own generators stand, on every device."""
+    """Where Python's, NumPy's and torch's own generators stand, on the CPU and on the GPU in use."""
     _, words, gauss = random.getstate()
-    _, keys, place, has, cached = np.random.get_state()
+    _, keys, place, has, cached = np.random.get_state(legacy=True)
     found = {"torch": torch.get_rng_state()}
     found["python"] = torch.tensor([*words, *_pair(gauss)], dtype=torch.float64)
-    found["numpy"] = torch.tensor([*keys.tolist(), place, has, cached], dtype=torch.float64)
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    return found | {f"cuda:{n}": torch.cuda.get_rng_state(n) for n in devices}
+    found["numpy"] = torch.tensor([*map(int, keys), place, has, cached], dtype=torch.float64)
+    return found | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 
 
 def restore(found: Mapping[str, Tensor]) -> None:
-    """Put the generators back to where they stood; those of devices that are not here are passed over."""
+    """Put the generators back to where they stood; a GPU's only where there is one."""
     *words, known, gauss = found["python"].tolist()
     random.setstate((3, tuple(map(int, words)), gauss if known else None))
     *keys, place, has, cached = found["numpy"].tolist()
     np.random.set_state(("MT19937", np.array(keys, np.uint32), int(place), int(has), cached))
     torch.set_rng_state(found["torch"])
-    for n in range(torch.cuda.device_count()) if torch.cuda.is_available() else ():
-        if f"cuda:{n}" in found:
-            torch.cuda.set_rng_state(found[f"cuda:{n}"], n)
+    if "cuda" in found and torch.cuda.is_available():
+        torch.cuda.set_rng_state(found["cuda"])
 
 
 def _pair(value: float | None) -> tuple[float, float]:

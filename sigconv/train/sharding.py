@@ -22,19 +22,21 @@ def part_of_fabric(name: str) -> Any:
 
 def share_out(model: nn.Module, mesh: Any) -> nn.Module:
     """Every child with parameters, and then the rest, in parts of one a process."""
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import FSDPModule, fully_shard
 
     parts = mesh["data_parallel"]
     for child in model.children():
-        if any(True for _ in child.parameters()):
+        if any(True for _ in child.parameters()) and not isinstance(child, FSDPModule):
             fully_shard(child, mesh=parts)
-    return fully_shard(model, mesh=parts)
+    if not isinstance(model, FSDPModule):  # one that is trained again is shared out already
+        fully_shard(model, mesh=parts)
+    return model
 
 
 def whole(value: Any) -> Any:
     """A nest of dicts, lists and tensors with every shared-out tensor put together: all processes call it at once."""
     if isinstance(value, Tensor):
-        return value.full_tensor() if is_shared(value) else value
+        return value.full_tensor() if is_shared(value) else value  # type: ignore[attr-defined]
     if isinstance(value, dict):
         return {key: whole(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -45,7 +47,7 @@ def whole(value: Any) -> Any:
 def like(value: Tensor, place: Tensor) -> Tensor:
     """A whole tensor, shared out as another one is."""
     if not is_shared(place) or is_shared(value):
-        return value
+        return torch.empty_like(place, dtype=value.dtype).copy_(value)  # in its layout too: fused optimizers rely on it
     from torch.distributed.tensor import distribute_tensor
 
     return distribute_tensor(value.to(place.device), place.device_mesh, place.placements)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import platform
 import shutil
@@ -37,7 +38,8 @@ class State:
     epoch: int = 1
     batch: int = 0
     step: int = 0
-    skipped: int = 0
+    skipped: int = 0  # steps whose gradients were no numbers, in all
+    missed: int = 0  # of this epoch's
     seconds: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -49,22 +51,24 @@ class State:
         with self.average.inside() if self.average else contextlib.nullcontext():
             yield self.model
 
-    def after_step(self, error: Tensor) -> None:
-        """Count the step, and let the mean follow."""
+    def after_step(self, error: Tensor | None) -> None:
+        """Count the step, and let the mean follow; None for one that was skipped."""
         self.step += 1
         self.batch += 1
+        if error is None:
+            self.skipped, self.missed = self.skipped + 1, self.missed + 1
+            return
         self.running += error
         if self.average is not None:
             self.average.follow()
 
     def after_epoch(self) -> None:
         """The next epoch, from its first step on."""
-        self.epoch, self.batch = self.epoch + 1, 0
+        self.epoch, self.batch, self.missed = self.epoch + 1, 0, 0
         self.running.zero_()
 
     def keep_if_best(self, row: dict[str, Any], choosing: bool) -> None:
         """Copy the weights where this row is the best so far, or there is nothing to choose by."""
-        self.rows.append(row)
         if not choosing or self.best_row is None or self._worth(row) > self._worth(self.best_row):
             self.best_row = row
             with self.measured() as model:
@@ -78,13 +82,13 @@ class State:
 
     def save(self, job: Job, name: str) -> None:
         """A checkpoint, by all processes together."""
-        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        parts |= {"average": self.average and self.average.state_dict(), "running": self.running}
-        whole_parts = whole(parts)
+        parts: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        parts |= {"average": self.average and self.average.state_dict()}
+        whole_parts = whole(parts) | {"running": torch.stack(processes.gathered(self.running.cpu()))}
         generators = _everyones(seeds.state())
         if job.folder is None:
             return
-        progress = {key: getattr(self, key) for key in ("epoch", "batch", "step", "skipped", "seconds")}
+        progress = {key: getattr(self, key) for key in ("epoch", "batch", "step", "skipped", "missed", "seconds")}
         history = {"rows": self.rows, "best": self.best, "best_row": self.best_row}
         made = {"made_with": self.made_with, "made_by": _circumstances(job), "generators": generators}
         scaler = {"scaler": self.scaler and self.scaler.state_dict()}
@@ -104,9 +108,10 @@ class State:
             for part, found in ((self.average, state["average"]), (self.scaler, state["scaler"])):
                 if part is not None:
                     part.load_state_dict(found)
-            for key in ("epoch", "batch", "step", "skipped", "seconds", "rows", "best", "best_row"):
+            for key in ("epoch", "batch", "step", "skipped", "missed", "seconds", "rows", "best", "best_row"):
                 setattr(self, key, state[key])
-            self.running.copy_(state["running"])
+            sums = state["running"]  # of each process
+            self.running.copy_(sums[processes.number()] if len(sums) == processes.count() else sums.mean())
             self._generators(state["generators"], job)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             first = " ".join(str(error).split())[:200]
@@ -119,7 +124,7 @@ class State:
 
     def _same_as(self, before: dict[str, Any], job: Job, name: str) -> None:
         """F17, F19: a training goes on as it began, on the data it began with."""
-        other = [key for key in self.made_with if before.get(key) != self.made_with[key]]
+        other = [key for key in self.made_with if key in before and before[key] != self.made_with[key]]
         if other:
             now = ", ".join(f"{key} was {before.get(key)!r}, now {self.made_with[key]!r}" for key in other)
             raise ValueError(f"the checkpoint of {name} under {str(job.folder)!r} was made otherwise: {now}")
@@ -129,7 +134,7 @@ class State:
             seeds.restore(found[processes.number()])
         else:
             job.say(f"warning: {len(found)} processes before, {processes.count()} now: dropout draws other numbers")
-            apart(job.seed + self.step)
+            apart(job.seed + self.step, "")
 
     def room(self, job: Job) -> None:
         """ValueError before anything is trained, where the disk cannot hold the checkpoints (F5)."""
@@ -146,14 +151,15 @@ class State:
             )
 
 
-def apart(seed: int) -> None:
-    """Let each process's dropout draw numbers of its own: the first as it stands, others from the seed."""
+def apart(seed: int, name: str) -> None:
+    """Let each process's dropout draw numbers of its own: the first as it stands, others from seed and name."""
     if processes.number():
-        torch.manual_seed(seeds.generator(seed, processes.number(), -2).initial_seed())
+        key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")
+        torch.manual_seed(seeds.generator(seed + key, processes.number(), -2).initial_seed())
 
 
 def _everyones(found: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Every process's generators. GPUs are numbered in each process as it sees them."""
+    """Every process's generators."""
     parts = {key: processes.gathered(value) for key, value in found.items()}
     return [{key: parts[key][n] for key in parts} for n in range(processes.count())]
 
@@ -161,7 +167,7 @@ def _everyones(found: dict[str, Tensor]) -> list[dict[str, Tensor]]:
 def _circumstances(job: Job) -> dict[str, Any]:
     """What may change the last bits of a result without changing what was asked for."""
     facts = {"sigconv": __version__, "torch": torch.__version__, "python": platform.python_version()}
-    machine = {"device": job.fabric().device.type, "threads": torch.get_num_threads()}
+    machine = {"device": job.fabric().device.type, "precision": job.precision, "threads": torch.get_num_threads()}
     return facts | machine | {"machine": platform.machine(), "processes": processes.count()}
 
 

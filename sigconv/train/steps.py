@@ -68,7 +68,8 @@ class Average:
 
     def _by_kind(self, values: dict[str, Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Floating numbers, which have a mean, and others, which have a last value: of the model, and of the mean."""
-        kinds = [[key for key in values if values[key].is_floating_point() is kind] for kind in (True, False)]
+        has_mean = lambda value: value.is_floating_point() or value.is_complex()
+        kinds = [[key for key in values if has_mean(values[key]) is kind] for kind in (True, False)]
         return tuple([[found[key] for key in keys] for keys in kinds] for found in (values, self.means))  # type: ignore[return-value]
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ class Training:
             paced(self.job.saves) as pace,
             profiling.tracing(self.job, self.name) as traced,
         ):
-            self.job.arrived = pace.arrived
+            self.job.arrived, self.job.feeds = pace.arrived, {}
             try:
                 while self.state.epoch <= self.epochs and not pace.stop:
                     if not self._steps(pace, traced):
@@ -63,7 +64,7 @@ class Training:
                     if self.state.epoch > self.epochs or pace.due():
                         self._save(pace)
             finally:
-                self.job.arrived = []
+                self.job.arrived, self.job.feeds = [], None
 
     def _steps(self, pace: Pace, traced: Callable[[], None]) -> bool:
         """The epoch's steps from where it stands; whether all were taken."""
@@ -88,20 +89,33 @@ class Training:
 
     def _step(self, step: list[Batch]) -> None:
         self.state.optimizer.zero_grad()
+        self.guard.before()
         error = self._backward(step)
-        if self.guard.passes():
+        if processes.count() > 1 and self.state.step == 0:
+            self._all_used()
+        if self.guard.passes(error):
             self.stepping.step()
-            self.state.after_step(error)
-        elif self.guard.broken():
+            return self.state.after_step(error)
+        if self.guard.broken():
             raise self._spoilt(error.item())
-        else:
-            self.state.after_step(torch.zeros_like(error))
+        self.job.say(
+            f"warning: step {self.state.step + 1} of {self.name} skipped, of items {self._items(self.state.batch)}"
+        )
+        return self.state.after_step(None)
+
+    def _all_used(self) -> None:
+        """ValueError for parameters without part in the loss: the processes would wait for their gradients for ever."""
+        unused = [n for n, p in self.state.model.named_parameters() if p.requires_grad and p.grad is None]
+        if unused:
+            listed = ", ".join(unused[:SHOWN_ITEMS])
+            raise ValueError(f"parameters {listed} of {self.name} have no part in the loss: freeze or remove them")
 
     def _backward(self, step: list[Batch]) -> Tensor:
         """The loss of a step, and its gradients, over all its parts."""
         errors = []
         for left, batch in zip(range(len(step) - 1, -1, -1), step, strict=True):
-            with self.fabric.no_backward_sync(self.trained, enabled=left > 0) if len(step) > 1 else _NOTHING:
+            later = left > 0 and self.job.strategy != "fsdp"  # a shared-out model's gradients are summed part by part
+            with self.fabric.no_backward_sync(self.trained, enabled=True) if later else contextlib.nullcontext():
                 error = fitting(self.loss, self.trained(batch.x), batch.y)
                 self.fabric.backward(error if batch.share == 1 else error * batch.share)
             errors.append(error.detach() * batch.share)
@@ -109,8 +123,9 @@ class Training:
 
     def _mean_loss(self) -> float:
         """Over the epoch's steps and all processes; ValueError where it is no number."""
-        mean = (processes.total(self.state.running) / processes.count()).item() / len(self.batches)
-        if self.guard.broken() or not math.isfinite(mean):
+        taken = len(self.batches) - self.state.missed
+        mean = (processes.total(self.state.running) / processes.count()).item() / taken if taken else math.nan
+        if self.guard.broken() or (taken and not math.isfinite(mean)):
             raise self._spoilt(mean)
         return mean
 
@@ -123,45 +138,48 @@ class Training:
         before = seeds.state()
         try:
             with state.measured() as model:
+                processes.level(model)
                 found = self.measure(model)
         except console.Stopped:
             seeds.restore(before)
             self._save(pace)
             return False
         row |= {"train_loss": mean, **found, "seconds": round(state.seconds, 3)}
-        state.keep_if_best(row, self.choosing)
+        state.rows.append(row)
+        if self.choosing or epoch == self.epochs:
+            state.keep_if_best(row, self.choosing)
         self.job.record(row, self.epochs)
         return True
 
     def _save(self, pace: Pace) -> None:
+        if self.guard.later and self.guard.broken():
+            raise self._spoilt(math.nan)
         if self.job.saves:
-            self.state.skipped = self.guard.skipped
             with pace.save():
                 self.state.save(self.job, self.name)
 
     def _spoilt(self, error: float) -> ValueError:
         """F16: what to say of a step whose loss or gradients are no numbers. The weights before it are kept."""
-        state = self.state
+        state, ago = self.state, self.guard.ago()
         kept = ""
-        if self.job.saves:
+        if self.job.saves and self.guard.later:
+            kept = f"; the checkpoint before it is in {str(self.job.place)!r}"
+        elif self.job.saves:
             state.save(self.job, self.name)
-            kept = f"; the weights before it are in {str(self.job.folder)!r}, checkpoint {self.name}-{state.step}"
-        steps = self.batches.steps(state.epoch)
-        items = steps[min(state.batch, len(steps) - 1)].tolist()
-        listed = ", ".join(map(str, items[:SHOWN_ITEMS])) + (", …" if len(items) > SHOWN_ITEMS else "")
+            kept = f"; the weights before it are in {str(self.job.place)!r}, checkpoint {self.name}-{state.step}"
+        place = state.batch - ago
+        known = 0 <= place < len(self.batches)  # else it was only noticed at the end of the epoch
+        where = f", step {state.step - ago + 1}, of items {self._items(place)}" if known else ""
         return ValueError(
-            f"the loss of {self.name} became {error:g}, or its gradients no numbers, in epoch {state.epoch}, step "
-            f"{state.step + 1}, of items {listed}: lower lr={self.rates[0]:g}, look at them, or allow bad_steps{kept}"
+            f"the loss of {self.name} became {error:g}, or its gradients no numbers, in epoch {state.epoch}{where}: "
+            f"look at these items, go on with bad_steps allowed, or begin anew with lr below {self.rates[0]:g}{kept}"
         )
 
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-
-_NOTHING = _Nothing()
+    def _items(self, place: int) -> str:
+        """The items of an epoch's step, as many as are read at a glance; all of them are in the log."""
+        items = [str(item) for item in self.batches.steps(self.state.epoch)[place].tolist()]
+        self.job.say(f"items of step {place + 1} of epoch {self.state.epoch}: {' '.join(items)}", aloud=False)
+        return ", ".join(items[:SHOWN_ITEMS]) + (", …" if len(items) > SHOWN_ITEMS else "")
 
 
 def fitting(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:

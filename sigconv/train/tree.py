@@ -39,7 +39,10 @@ def restore(tree: Any, tensors: dict[str, Tensor]) -> Any:
     """The nest again; ValueError for a tree that flatten did not make."""
     if not isinstance(tree, list | dict):
         return tree
-    kind, *entries = tree if isinstance(tree, list) and tree else ["bare object"]
+    kind: Any = "bare object"
+    entries: list[Any] = []
+    if isinstance(tree, list) and tree:
+        kind, *entries = tree
     if kind == "tensor" and len(entries) == 1:
         if entries[0] not in tensors:
             raise ValueError(f"it names a tensor {entries[0]!r} that is not there")

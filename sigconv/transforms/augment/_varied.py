@@ -22,7 +22,7 @@ class Augmented:
 
     def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """One item's variant."""
-        x, y = self.dataset.item(index, generator)
+        x, y = made(self.dataset, index, generator)
         return self.augment(x[None], [generator or torch.default_generator])[0], y
 
     def batch(self, indices: Tensor, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
@@ -45,6 +45,22 @@ def collected(dataset: Any, indices: Tensor, generators: Sequence[torch.Generato
     """The items of these indices, stacked: by the data set's own batch, where it has one."""
     if hasattr(dataset, "batch"):
         return dataset.batch(indices, generators)
-    items = [dataset.item(int(i), g) for i, g in zip(indices, generators, strict=True)]
-    x, y = (torch.stack([torch.as_tensor(item[part]) for item in items]) for part in (0, 1))
-    return x, y
+    x, y = zip(*(made(dataset, int(i), g) for i, g in zip(indices, generators, strict=True)), strict=True)
+    return torch.stack(x), torch.stack(y)
+
+
+def made(dataset: Any, index: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """One item: of item(index, generator), or of dataset[index], as torch's own data sets have it.
+
+    ValueError for one that is no pair of tensors or numbers.
+
+    >>> made([(0.5, 1)], 0, None)
+    (tensor(0.5000), tensor(1))
+    """
+    found = dataset.item(index, generator) if hasattr(dataset, "item") else dataset[index]
+    try:
+        x, y = found
+        return torch.as_tensor(x), torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kinds = ", ".join(type(part).__name__ for part in found) if isinstance(found, tuple | list) else type(found)
+        raise ValueError(f"item {index} is ({kinds}): expected (x, y), two tensors or numbers ({error})") from None
