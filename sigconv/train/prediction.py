@@ -32,12 +32,12 @@ def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_siz
     outputs, targets = [], []
     with torch.no_grad() if shared else torch.inference_mode():
         for x, y in _feed(job, dataset, fabric)(0, list(mine.split(batch_size))):
-            if job.arrived and processes.count() == 1:
-                raise console.Stopped(job.arrived[0])
             with fabric.autocast():  # of the model alone: items are made as they are for training
                 answers = model(x)
             outputs.append(answers.float().cpu())
             targets.append(y.cpu())
+            if job.arrived and processes.count() == 1:
+                raise console.Stopped(job.arrived[0])
     model.train(was_training)
     joined = [torch.cat(processes.gathered(torch.cat(part)))[: len(dataset)] for part in (outputs, targets)]
     return joined[0], joined[1]
