@@ -63,6 +63,13 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def sweep(folder: Path) -> None:
+    """Delete what writing left in a folder when it was killed: whoever calls this holds the folder."""
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text whole or not at all."""
     with writing(path) as file:

@@ -113,9 +113,11 @@ def main(folder: str, kills: str, seed: str) -> None:
     while done < wanted:
         out = base / f"run-{runs}"
         out.mkdir()
+        patience = 0.4 * whole
         while True:
             child = forked(out)
-            time.sleep(delays.uniform(0, 0.45 * whole))
+            time.sleep(delays.uniform(0, patience))
+            patience *= 1.1  # a machine that has slowed down since must come to its end too
             os.kill(child, signal.SIGKILL)  # a child that has ended is a zombie still: this does nothing to it
             if finished(child):
                 break

@@ -20,6 +20,7 @@ from sigconv import console, files
 from sigconv.datasets._parts import Arrays
 from sigconv.train import Job, batches, checkpoint, fit, folders, guard, pace, run
 from sigconv.train.options import parse
+from sigconv.transforms import augment
 
 CALLS = ("open", "fdopen", "fsync", "replace", "mkdir", "close", "chmod", "rename", "unlink", "rmdir")
 
@@ -489,6 +490,36 @@ def test_f16_an_optimizer_that_can_leaves_the_weights_by_itself(monkeypatch):
         assert same is (step > 1), "from the bad step on the weights stay"
     assert not passed
     assert watch.broken()
+
+
+@pytest.mark.parametrize("look_every", [3, 100])
+def test_f16_what_is_noticed_later_keeps_the_checkpoint_before_it_and_names_the_step(tmp_path, monkeypatch, look_every):
+    """The way of GPUs through fit: a bad step is seen at the next look, a save or the end of an epoch."""
+    plainly = guard.Guard.__init__
+
+    def later(self, *words, **options):
+        plainly(self, *words, **options)
+        self.later = True
+
+    monkeypatch.setattr(guard.Guard, "__init__", later)
+    monkeypatch.setattr(guard, "LOOK_EVERY", look_every)
+    data = kills.signals(100, 0)
+    bad = next(i for i, step in enumerate(batches.Batches(data, 10, shuffle=True).steps(2)) if 77 in step.tolist())
+    seen = []
+
+    def poisoning(x, generators):
+        seen.append(len(x))
+        at_seventy_seven = (x == data.x[77]).flatten(1).all(1)
+        return torch.where(at_seventy_seven[:, None, None] & (len(seen) > 8 + 10), torch.nan, x)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(40), nn.Linear(40, 3))
+    fused = lambda parameters: torch.optim.SGD(parameters, lr=0.01, fused=True)
+    varied = augment.Augmented(data, poisoning)
+    named = rf"in epoch 2, step {10 + bad + 1}, of items .*\b77\b.*; the checkpoint before"
+    with pytest.raises(ValueError, match=named):
+        fit(model, varied, epochs=3, batch_size=10, optimizer=fused, job=Job(folder=tmp_path))
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
 
 
 # ---- changed between stop and resume

@@ -19,4 +19,4 @@ def test_the_examples_run(number, capsys):
 
 
 def test_there_are_examples_for_layers_models_features_and_training():
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5

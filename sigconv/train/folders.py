@@ -27,14 +27,20 @@ def claimed(
     if options["resume"] == "auto":
         known = furthest(parent, digest)
         if known is not None:
-            held.enter_context(files.locked(known))
-            return known, True
+            return _taken_up(known, held), True
     elif options["resume"] is not None:
         folder = Path(options["resume"])
         _same_as_before(folder, written)
-        held.enter_context(files.locked(folder))
-        return folder, True
+        return _taken_up(folder, held), True
     return _made(parent, digest, written, held), False
+
+
+def _taken_up(folder: Path, held: contextlib.ExitStack) -> Path:
+    """A run's folder, held, and rid of what a kill left half-written."""
+    held.enter_context(files.locked(folder))
+    for place in (folder, folder / "plots"):
+        files.sweep(place)
+    return folder
 
 
 def config_hash(config: dict[str, Any], seed: int) -> str:

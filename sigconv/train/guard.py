@@ -24,7 +24,7 @@ class Guard:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, clip: float, allowed: int, scaler: Any = None
     ) -> None:
         self.optimizer, self.clip, self.allowed, self.scaler = optimizer, clip, allowed, scaler
-        self.skipped = self.since = 0
+        self.skipped = self.since = self.began = 0  # began at this step, where a run goes on
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         on_gpu = bool(parameters) and parameters[0].device.type == "cuda"
         fused = getattr(optimizer, "_step_supports_amp_scaling", False)
@@ -71,9 +71,9 @@ class Guard:
             return True
         return self.skipped > self.allowed
 
-    def ago(self) -> int:
-        """How many steps ago the first bad one was, where it is noticed later."""
-        return self.since - int(self._good) - 1 if self.later and self._good is not None and self.broken() else 0
+    def first_bad(self, now: int) -> int:
+        """The step, counted from 0, that was the first bad one: the present one, unless it is noticed later."""
+        return self.began + int(self._good) if self.later and self._good is not None else now
 
     def _restore(self) -> None:
         if self.buffers:

@@ -121,7 +121,7 @@ def fit(
         job.shape = (2, *made(train, 0, seeds.generator(job.seed, 0, 0))[0].shape)
     if not state.resume(job, name):
         apart(job.seed, name)
-    guard.skipped = state.skipped
+    guard.skipped, guard.began = state.skipped, state.step
     training.run()
     if processes.count() > 1:
         seeds.restore(processes.told(seeds.state()))  # from here on all draw the same again

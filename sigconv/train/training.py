@@ -160,16 +160,16 @@ class Training:
 
     def _spoilt(self, error: float) -> ValueError:
         """F16: what to say of a step whose loss or gradients are no numbers. The weights before it are kept."""
-        state, ago = self.state, self.guard.ago()
+        state, bad = self.state, self.guard.first_bad(self.state.step)
         kept = ""
         if self.job.saves and self.guard.later:
             kept = f"; the checkpoint before it is in {str(self.job.place)!r}"
         elif self.job.saves:
             state.save(self.job, self.name)
             kept = f"; the weights before it are in {str(self.job.place)!r}, checkpoint {self.name}-{state.step}"
-        place = state.batch - ago
+        place = state.batch - state.step + bad
         known = 0 <= place < len(self.batches)  # else it was only noticed at the end of the epoch
-        where = f", step {state.step - ago + 1}, of items {self._items(place)}" if known else ""
+        where = f", step {bad + 1}, of items {self._items(place)}" if known else ""
         return ValueError(
             f"the loss of {self.name} became {error:g}, or its gradients no numbers, in epoch {state.epoch}{where}: "
             f"look at these items, go on with bad_steps allowed, or begin anew with lr below {self.rates[0]:g}{kept}"
