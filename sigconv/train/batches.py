@@ -52,10 +52,11 @@ class Batches:
         if len(dataset) == 0:
             raise ValueError("the data set is empty: there is nothing to make batches of")
         self.n, self.batch_size, self.seed, self.shuffle, self.parts = len(dataset), batch_size, seed, shuffle, parts
+        self.length = len(self.steps(0))
         self.feed = feeding.feed(dataset, seed, torch.device(device), workers)
 
     def __len__(self) -> int:
-        return len(self.steps(0))
+        return self.length
 
     def steps(self, epoch: int) -> list[Tensor]:
         """The items of each of an epoch's steps, over all processes."""

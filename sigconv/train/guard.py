@@ -29,6 +29,8 @@ class Guard:
         on_gpu = bool(parameters) and parameters[0].device.type == "cuda"
         fused = getattr(optimizer, "_step_supports_amp_scaling", False)
         self.later = on_gpu and fused and not allowed and scaler is None
+        self.alone = processes.count() == 1  # of many, each has its own loss, but all the same gradients
+        self.learning = [p for p in parameters if p.requires_grad]
         self.buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         self.kept = [buffer.clone() for buffer in self.buffers]
         self._found: Tensor | None = None
@@ -44,13 +46,12 @@ class Guard:
         """Whether the step may be taken. A scaler looks at the gradients itself, and skips by itself."""
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if not learning:
+        gradients = [_dense(p.grad) for p in self.learning if p.grad is not None]
+        if not gradients:
             return True
-        gradients = [_dense(p.grad) for p in learning if p.grad is not None]
         found = self._broken(gradients, error)
         if self.clip:
-            torch.nn.utils.clip_grads_with_norm_(learning, self.clip, _norm(gradients))
+            torch.nn.utils.clip_grads_with_norm_(self.learning, self.clip, _norm(gradients))
         if self.scaler is not None:
             return True
         self.since += 1
@@ -88,9 +89,8 @@ class Guard:
         if any(hasattr(g, "full_tensor") or not g.is_floating_point() for g in gradients):
             self._found.logical_or_(~torch.isfinite(_norm(gradients)))
         else:
-            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
-        if processes.count() == 1:  # of many, each has its own loss, but all have the same gradients
-            self._found.logical_or_(~error.isfinite())
+            own = [error] if self.alone else []
+            torch._amp_foreach_non_finite_check_and_unscale_([*gradients, *own], self._found, self._one)
         return self._found
 
 

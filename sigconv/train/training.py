@@ -91,7 +91,7 @@ class Training:
         self.state.optimizer.zero_grad()
         self.guard.before()
         error = self._backward(step)
-        if processes.count() > 1 and self.state.step == 0:
+        if self.state.step == 0 and processes.count() > 1:
             self._all_used()
         if self.guard.passes(error):
             self.stepping.step()
@@ -115,10 +115,11 @@ class Training:
         errors = []
         for left, batch in zip(range(len(step) - 1, -1, -1), step, strict=True):
             later = left > 0 and self.job.strategy != "fsdp"  # a shared-out model's gradients are summed part by part
-            with self.fabric.no_backward_sync(self.trained, enabled=True) if later else contextlib.nullcontext():
+            with self.fabric.no_backward_sync(self.trained, enabled=True) if later else _NOTHING:
                 error = fitting(self.loss, self.trained(batch.x), batch.y)
-                self.fabric.backward(error if batch.share == 1 else error * batch.share)
-            errors.append(error.detach() * batch.share)
+                error = error if batch.share == 1 else error * batch.share
+                self.fabric.backward(error)
+            errors.append(error.detach())
         return errors[0] if len(errors) == 1 else torch.stack(errors).sum(0)
 
     def _mean_loss(self) -> float:
@@ -180,6 +181,9 @@ class Training:
         items = [str(item) for item in self.batches.steps(self.state.epoch)[place].tolist()]
         self.job.say(f"items of step {place + 1} of epoch {self.state.epoch}: {' '.join(items)}", aloud=False)
         return ", ".join(items[:SHOWN_ITEMS]) + (", …" if len(items) > SHOWN_ITEMS else "")
+
+
+_NOTHING = contextlib.nullcontext()
 
 
 def fitting(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
