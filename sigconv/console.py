@@ -128,6 +128,16 @@ def _end(number: int) -> None:
     os._exit(128 + number)
 
 
+def leave(code: int) -> None:
+    """End the process with this code; at once where torchrun started many, whose threads may outlive their talk."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def silence(process: int) -> None:
     """Say nothing from this process, for another one speaks for all; its errors are told with its number."""
     _silent[:] = [process] if process else []

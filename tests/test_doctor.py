@@ -172,11 +172,14 @@ def told():
 def precision():
     """torch's precisions of float32, put back as they were."""
     holders = {name: (holder, _torch._precision(holder)) for name, holder in _torch._precisions().items()}
+    before = told()
     yield
     torch.backends.fp32_precision = "none"
     torch.set_float32_matmul_precision("highest")
     for holder, was in holders.values():
         holder.fp32_precision = was
+    torch.backends.cudnn.allow_tf32 = True  # of recurrent layers too, or torch will not say any more
+    assert told() == before
 
 
 SETTINGS = {

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks for huge pages, as NumPy does
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads do not spin: others may share the cores
-    sys.exit(console.guarded(lambda: _answer(arguments), "--debug" in arguments))
+    console.leave(console.guarded(lambda: _answer(arguments), "--debug" in arguments))
 
 
 def _answer(arguments: list[str]) -> int:

@@ -25,7 +25,7 @@ def run(recipe: Callable[..., dict[str, Any]], arguments: list[str] | None = Non
     """
     if arguments is not None:
         return execute(recipe, arguments)
-    sys.exit(console.guarded(lambda: execute(recipe, sys.argv[1:]), "--debug" in sys.argv[1:]))
+    console.leave(console.guarded(lambda: execute(recipe, sys.argv[1:]), "--debug" in sys.argv[1:]))
 
 
 def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict[str, Any]:
