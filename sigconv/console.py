@@ -13,7 +13,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 GRACE = 8.0  # seconds a command may take to end after a signal, before it is ended
 
@@ -128,7 +128,7 @@ def _end(number: int) -> None:
     os._exit(128 + number)
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End the process with this code; at once where torchrun started many, whose threads may outlive their talk."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         for stream in (sys.stdout, sys.stderr):
