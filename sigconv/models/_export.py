@@ -95,7 +95,7 @@ def _made(net: nn.Module, x: Tensor, suffix: str, dynamic: bool) -> tuple[bytes,
     """The file's bytes, and what they do once they are loaded again."""
     try:
         net(x)
-    except Exception as error:
+    except Exception as error:  # whatever a model raises, it is told in one line
         raise ValueError(f"the model does not take an input of shape {tuple(x.shape)}: {_line(error)}") from None
     sizes = ({0: torch.export.Dim("batch", min=1)},) if dynamic else None
     try:

@@ -33,7 +33,7 @@ def push(folder: Path, name: str, private: bool | None) -> str:
         api = hub.HfApi()
         api.create_repo(repo_id=name, private=private, exist_ok=True)
         sent = api.upload_folder(repo_id=name, folder_path=str(folder), allow_patterns=list(FILES))
-    except Exception as error:
+    except Exception as error:  # the network has many ways to fail
         raise OSError(f"{name} cannot be sent to the hub: {_line(error)}") from None
     return str(sent)
 

@@ -89,33 +89,16 @@ def fit(
     source: dict[str, Any] = {"seed": job.seed, "shuffle": True, "device": fabric.device, "workers": job.workers}
     batches = Batches(train, batch_size, parts=accumulate, **source)
     scaler = getattr(getattr(fabric, "_precision", None), "scaler", None)
-    state = State(
-        model=model,
-        optimizer=inner,
-        average=Average(model, average) if average else None,
-        scaler=scaler,
-        select=select,
-        made_with=asked | job.looked_at(name, {"train": train} | parts),
-        running=torch.zeros((), dtype=torch.float64, device=fabric.device),
-    )
+    made_with = asked | job.looked_at(name, {"train": train} | parts)
+    running = torch.zeros((), dtype=torch.float64, device=fabric.device)
+    state = State(model, inner, Average(model, average) if average else None, scaler, select, made_with, running)
     guard = Guard(model, inner, clip, bad_steps, scaler)
-    training = Training(
-        job=job,
-        name=name,
-        epochs=epochs,
-        schedule=schedule,
-        every=every,
-        fabric=fabric,
-        trained=trained,
-        stepping=fabric.setup_optimizers(inner),
-        loss=loss,
-        batches=batches,
-        guard=guard,
-        state=state,
-        rates=[group["lr"] for group in inner.param_groups],
-        measure=scores_of(parts, lambda model, data: evaluate(model, data, job=job, loss=loss, scores=scores)),
-        choosing=valid is not None,
-    )
+    measure = scores_of(parts, lambda model, data: evaluate(model, data, job=job, loss=loss, scores=scores))
+    plan: dict[str, Any] = {"epochs": epochs, "schedule": schedule, "every": every, "choosing": valid is not None}
+    running_on: dict[str, Any] = {"fabric": fabric, "trained": trained, "stepping": fabric.setup_optimizers(inner)}
+    means: dict[str, Any] = {"loss": loss, "batches": batches, "guard": guard, "state": state, "measure": measure}
+    rates = [group["lr"] for group in inner.param_groups]
+    training = Training(job=job, name=name, rates=rates, **plan, **running_on, **means)
     state.room(job)
     if job.export:
         job.shape = (2, *made(train, 0, seeds.generator(job.seed, 0, 0))[0].shape)
