@@ -24,6 +24,7 @@ from sigconv.readers import archive, wav
 CLASSES = tuple("0123456789")
 NAME = re.compile(r"(\d)_(.+)_(\d+)\.wav", re.IGNORECASE)
 TEST_INDICES = range(5)
+FS = 8000  # Hz
 
 
 class Recording(NamedTuple):
@@ -36,13 +37,21 @@ class Recording(NamedTuple):
     fs: int
 
 
-def load(root: Any = None, *, test_speaker: str | None = None, seconds: float = 1.0, seed: int = 0) -> Parts:
+def load(
+    root: Any = None, *, test_speaker: str | None = None, seconds: float = 1.0, fs: int = FS, seed: int = 0
+) -> Parts:
     """Recordings to train with, to choose by and to test on: the official test set, or all of one speaker.
 
-    x is float32 (1, seconds · fs), the sound amid silence, cut where it is longer; y its digit. root is a folder with
-    fsdd/recordings/, fsdd/recordings.zip or fsdd/*.wav. Each part has .fs and .speakers (one name an item). Raises
-    FileNotFoundError where there are none, ValueError for a file that cannot be read and for an unknown speaker.
+    x is float32 (1, seconds · fs), the sound amid silence, or of a longer one the loudest part; y its digit. root is a
+    folder with fsdd/recordings/, fsdd/recordings.zip or fsdd/*.wav, of any sampling rates: all are brought to fs Hz.
+    Each part has .fs and .speakers (one name an item). Raises FileNotFoundError where there are none, ValueError for a
+    file that cannot be read and for an unknown speaker.
     """
+    return parted(everything(root, seconds=seconds, fs=fs), test_speaker, seed)
+
+
+def everything(root: Any = None, *, seconds: float = 1.0, fs: int = FS) -> Clips:
+    """All recordings, in the order of their names; as load has them."""
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"seconds {seconds} must be a finite number above 0")
     found = list(recordings(root))
@@ -50,42 +59,45 @@ def load(root: Any = None, *, test_speaker: str | None = None, seconds: float = 
         raise FileNotFoundError(
             f"no recordings {{digit}}_{{speaker}}_{{index}}.wav under {str(root or 'the data folder')!r}"
         )
-    speakers = sorted({recording.speaker for recording in found})
+    sounds = [amid(at_rate(r.sound, r.fs, fs), round(seconds * fs)) for r in found]
+    digits = torch.tensor([r.digit for r in found])
+    x = torch.from_numpy(np.stack(sounds))[:, None]
+    return Clips(x, digits, fs, [r.speaker for r in found], [r.take for r in found])
+
+
+def parted(whole: Clips, test_speaker: str | None = None, seed: int = 0) -> Parts:
+    """Recordings to train with, to choose by, and to test on: indices 0 to 4, or a speaker's."""
+    speakers = sorted(set(whole.speakers))
     test_speaker = test_speaker if test_speaker is None else unicodedata.normalize("NFC", test_speaker)
     if test_speaker is not None and test_speaker not in speakers:
         raise ValueError(f"test speaker {test_speaker!r} is not one of {speakers}")
-    rates = {recording.fs for recording in found}
-    if len(rates) > 1:
-        raise ValueError(f"the recordings have sampling rates {sorted(rates)}: expected one")
-    fs = rates.pop()
-    tested = torch.tensor(
-        [r.take in TEST_INDICES if test_speaker is None else r.speaker == test_speaker for r in found]
-    )
+    who = zip(whole.speakers, whole.takes, strict=True)
+    tested = torch.tensor([t in TEST_INDICES if test_speaker is None else s == test_speaker for s, t in who])
     if tested.all() or not tested.any():
         raise ValueError(
-            f"{len(found)} recordings of {speakers} leave nothing to {'train with' if tested.all() else 'test on'}"
+            f"{len(whole)} recordings of {speakers} leave nothing to {'train with' if tested.all() else 'test on'}"
         )
-    x = torch.from_numpy(np.stack([_amid(r.sound, round(seconds * fs)) for r in found]))[:, None]
-    whole = Clips(x, torch.tensor([r.digit for r in found]), fs, [r.speaker for r in found])
     rest = whole.subset((~tested).nonzero().flatten())
     train, valid = held_back(len(rest), seed)
     return Parts(rest.subset(train), rest.subset(valid), whole.subset(tested.nonzero().flatten()))
 
 
 class Clips(Arrays):
-    """Recordings in memory, and who speaks in each."""
+    """Recordings in memory: who speaks in each, and which of their takes it is."""
 
-    def __init__(self, x: Any, y: Any, fs: int, speakers: list[str]) -> None:
+    def __init__(self, x: Any, y: Any, fs: int, speakers: list[str], takes: list[int]) -> None:
         super().__init__(x, y, CLASSES)
-        self.fs, self.speakers = fs, speakers
+        self.fs, self.speakers, self.takes = fs, speakers, takes
 
     def to(self, device: Any) -> Clips:
         """The same recordings on a device."""
-        return Clips(self.x.to(device), self.y.to(device), self.fs, self.speakers)
+        return Clips(self.x.to(device), self.y.to(device), self.fs, self.speakers, self.takes)
 
     def subset(self, indices: torch.Tensor) -> Clips:
         """Some of the recordings."""
-        return Clips(self.x[indices], self.y[indices], self.fs, [self.speakers[i] for i in indices.tolist()])
+        some = indices.tolist()
+        who = [self.speakers[i] for i in some], [self.takes[i] for i in some]
+        return Clips(self.x[indices], self.y[indices], self.fs, *who)
 
 
 def recordings(root: Any = None) -> Iterator[Recording]:
@@ -115,9 +127,24 @@ def _files(place: Path) -> Iterator[tuple[str, bytes | Path]]:
             yield str(path), path
 
 
-def _amid(sound: np.ndarray, samples: int) -> np.ndarray:
-    """The sound in the middle of so many samples: silence around it, or its ends cut."""
+def at_rate(sound: np.ndarray, fs: int, wanted: int) -> np.ndarray:
+    """The sound at another sampling rate."""
+    if fs == wanted:
+        return sound
+    from sigconv.transforms.speech import resample
+
+    return np.asarray(resample(sound, fs, wanted))
+
+
+def amid(sound: np.ndarray, samples: int) -> np.ndarray:
+    """The sound amid so much silence; of a longer one the part with the most power.
+
+    >>> amid(np.array([1.0, 1.0]), 5), amid(np.array([0.0, 0.0, 3.0, 1.0]), 2)
+    (array([0., 1., 1., 0., 0.]), array([3., 1.]))
+    """
     missing = samples - len(sound)
-    if missing < 0:
-        return sound[-missing // 2 : -missing // 2 + samples]
-    return np.pad(sound, (missing // 2, missing - missing // 2))
+    if missing >= 0:
+        return np.pad(sound, (missing // 2, missing - missing // 2))
+    before = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
+    first = int(np.argmax(before[samples:] - before[:-samples]))
+    return sound[first : first + samples]

@@ -17,8 +17,6 @@ Source    Greydanus and Kobak 2020, arXiv:2011.14439, its pooling notebook: 59 %
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +28,7 @@ import sigconv as sc
 from sigconv import console, nd, plot
 from sigconv.blocks import activation as activated
 from sigconv.datasets import mnist1d as data
+from sigconv.recipes._study import Quiet, finished
 from sigconv.recipes.mnist1d import both
 from sigconv.train import evaluate, fit, run
 from sigconv.train.devices import threads
@@ -82,7 +81,7 @@ def pooling_study(
     pool = both(whole.train, whole.valid)
     valid = data.Unlimited(CHOSEN_BY).fixed(seed=2**21 + job.seed)
     job.tested_on(whole.test)
-    cells = _finished(job)
+    cells = finished(job, "variant", "size", "seed")
     with threads(1):  # nets this small lose by being shared between cores
         for size in counts:
             passes = max(round(epochs * 1000 / size), 1) if epochs > 0 else epochs  # as many steps for every size
@@ -109,13 +108,6 @@ def cell(job: Job, name: str, activation: str, parts: Any, seed: int, options: d
     for part, found in zip(PARTS, parts, strict=True):
         row[f"{part}_accuracy"] = evaluate(net, found, job=quiet)["accuracy"]
     return row
-
-
-class Quiet(Job):
-    """A job that says nothing of its own: one of many in a study."""
-
-    def say(self, text: str, aloud: bool = True) -> None:
-        """Nothing."""
 
 
 def network(name: str, activation: str = "relu") -> nn.Sequential:
@@ -225,19 +217,6 @@ def _size(text: str) -> int:
     if not text.strip().isdigit() or not 10 <= int(text) <= 4000:
         raise console.UsageError(f"--sizes {text.strip()!r} is not a number of training samples between 10 and 4000")
     return int(text)
-
-
-def _finished(job: Job) -> dict[tuple[str, int, int], dict[str, Any]]:
-    """The trainings that the run folder has already, as metrics.jsonl keeps them; a line cut short is no training."""
-    if job.folder is None or not job.resuming or not (job.folder / "metrics.jsonl").is_file():
-        return {}
-    rows = []
-    for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    job.rewind("", rows)
-    job.say(f"going on after {len(rows)} trainings")
-    return {(row["variant"], row["size"], row["seed"]): row for row in rows}
 
 
 if __name__ == "__main__":

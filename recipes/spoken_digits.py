@@ -1,153 +1,185 @@
 """Spoken digits: which of ten words is said, and does the answer hold for a speaker never heard?
 
 Question  zero to nine from recordings of half a second
-Data      Free Spoken Digit Dataset: 5 speakers x 10 digits x 50 recordings, 8 kHz
-Model     log-mel spectrogram, 40 bands, levelled clip by clip -> four 3x3 convolutions with pooling, one over all that
-          is left of frequency, mean over time; 246,706 parameters
-Training  other throats (frequency axis stretched), other tempi, noise floors, channels, and masks; at the test the
-          answers to six views of a recording are averaged
-Baseline  kernel ridge regression on the same pictures
+Data      Free Spoken Digit Dataset: 5 speakers x 10 digits x 50 recordings, 8 kHz; or any recordings in its layout
+Model     a front end of six (log-mel by default), its picture levelled clip by clip; then four 3x3 convolutions with
+          pooling, one over all that is left of frequency, mean over time. With --sharing: the net of Abdel-Hamid et
+          al., one convolution along frequency whose weights all bands share, or sections of them, or none
+Training  other throats and tempi (a phase vocoder), rooms, microphones, bands and moments left out; at the test the
+          answers to six ways to say a recording are averaged
+Baseline  kernel ridge regression on log-mel pictures; with --learned, the same net on the same filters, fixed
 Source    Abdel-Hamid et al. 2014, doi:10.1109/TASLP.2014.2339736; Jaitly and Hinton 2013 (vocal tract length
-          perturbation); Park et al. 2019, arXiv:1904.08779 (masks)
+          perturbation); Park et al. 2019, arXiv:1904.08779 (masks); Zeghidour et al. 2021, arXiv:2101.08596 (LEAF)
 
-  sigconv run spoken_digits                        the official split: the test set shares its speakers
-  sigconv run spoken_digits --test-speaker lucas   all recordings of one speaker are the test set
+  sigconv run spoken_digits                           the official split: the test set shares its speakers
+  sigconv run spoken_digits --test-speaker lucas      all recordings of one speaker are the test set
+  sigconv run spoken_digits --split speaker           each speaker in turn is the test set
+  sigconv run spoken_digits --front-end gabor --learned     filters that train, beside the same ones fixed
+  sigconv run spoken_digits --resume RUN --listen FILE.wav  what a trained run hears in a recording of any length
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import plot
-from sigconv.blocks import activation as activated
+from sigconv import nd, plot
 from sigconv.datasets import spoken_digits as data
-from sigconv.filters import auditory
-from sigconv.train import accuracy, fit, predict, run
+from sigconv.readers import wav
+from sigconv.recipes import _listening, _speech
+from sigconv.train import accuracy, fit, predict, run, seeds
 from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 from sigconv.transforms import augment
+from sigconv.transforms.speech import drift
+from sigconv.transforms.speech import front_end as made
 
-N_FFT, HOP, BANDS, FMIN = 256, 100, 40, 40.0
-FLOOR = 60.0  # dB below the loudest frame: quieter is silence
+SPLITS = ("official", "speaker")
 VIEWS = [(throat, tempo) for throat in (0.9, 1.0, 1.1) for tempo in (0.9, 1.1)]
 
 
 def spoken_digits(
     job: Job,
     *,
+    split: str = "official",
     test_speaker: str | None = None,
+    front_end: str = "log_mel",
+    learned: bool = False,
+    sharing: str | None = None,
+    augmented: bool = True,
+    averaged: bool = True,
+    members: int = 1,
     activation: str = "relu",
+    listen: Path | None = None,
     data_root: Path | None = None,
     epochs: int = 20,
     lr: float = 4e-3,
     batch_size: int = 32,
 ) -> dict[str, Any]:
-    """Train on log-mel spectrograms and test on the official split, or on a speaker left out.
+    """Train on recordings and test on the official split, on a speaker left out, or on each of them in turn.
 
     Args:
-        test_speaker: name of the speaker whose recordings are the test set; without it, the official split
+        split: official, or speaker: each speaker in turn is left out and tested on
+        test_speaker: name of the one speaker whose recordings are the test set
+        front_end: log_mel, gabor, leaf, sinc, raw or scattering
+        learned: whether the front end's filters train; the same net on fixed ones is trained beside it
+        sharing: full, limited or none: Abdel-Hamid's net, its weights shared so along frequency, in the CNN's stead
+        augmented: whether each recording is said differently each time
+        averaged: whether answers to six ways to say a recording are averaged at the test
+        members: networks that are trained from other seeds and answer together
         activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
+        listen: a WAV file of any length to listen to after training, for words with pauses between them
         data_root: folder that holds fsdd/ (recordings.zip or recordings/); else $SIGCONV_DATA, the cache, a download
         epochs: passes over the training set
         lr: highest learning rate of the one-cycle schedule
         batch_size: recordings a step
     """
-    train, valid, test = data.load(data_root, test_speaker=test_speaker, seed=job.seed)
-    who = f"{test_speaker}, never heard in training" if test_speaker else f"{len(set(test.speakers))} known speakers"
-    job.note(f"{len(train)} recordings to train with, {len(valid)} to choose by, {len(test)} to test on ({who}).")
-    front = Picture(train.fs)
-    spectra = [data.Arrays(front.power(part.x), part.y, data.CLASSES) for part in (train, valid, test)]
-    heard = augment.Augmented(spectra[0], lambda power, generators: vary(front, power, generators))
-    chosen, tested = (data.Arrays(front(part.x), part.y, data.CLASSES) for part in spectra[1:])
-    net = network(activation=activation)
-    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
-    options: dict[str, Any] = {"schedule": "one-cycle", "weight_decay": 0.02, "average": 0.98}
-    fit(net, heard, chosen, job=job, epochs=epochs, lr=lr, batch_size=batch_size, loss=loss, **options)
-    job.tested_on(test)
-    plainly, targets = predict(net, tested, job=job)
-    scores = averaged(net, front, spectra[2], job)
-    assess(job, scores, targets, data.CLASSES, probabilities=True)
-    _draw(job, scores, targets, tested)
-    return {
-        "accuracy": accuracy(scores, targets),
-        "accuracy_one_view": accuracy(plainly, targets),
-        "accuracy_kernel_ridge": kernel_ridge(front, spectra),
-        "parameters": sum(p.numel() for p in net.parameters()),
-    }
+    nd.one_of(split, SPLITS, "split")
+    if listen is not None:
+        wav.header(listen)  # one that cannot be listened to is said before any training
+    whole = data.everything(data_root)
+    each = split == "speaker" and test_speaker is None
+    speakers = sorted(set(whole.speakers)) if each else []
+    asked = {"learned": learned, "sharing": sharing, "activation": activation, "members": nd.count(members, "members")}
+    asked |= {"front_end": front_end, "augmented": augmented, "averaged": averaged}
+    training = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
+    rounds = []
+    for number, speaker in enumerate(speakers or [test_speaker]):
+        name = f"without_{number}" if each else "model"
+        parts = data.parted(whole, speaker, job.seed)
+        who = f"{speaker}, never heard in training" if speaker else f"{len(set(parts.test.speakers))} known speakers"
+        sizes = (
+            f"{len(parts.train)} recordings to train with, {len(parts.valid)} to choose by, {len(parts.test)} to test"
+        )
+        job.note(f"{sizes} on ({who}).")
+        rounds.append(one_round(job, name, parts, asked, training))
+    job.tested_on(whole if each else parts.test)
+    _report(job, rounds, speakers)
+    if listen is not None:
+        _listening.report(job, listen, rounds[0].model, whole.fs, data.CLASSES)
+    return _metrics(rounds, speakers)
 
 
-class Picture(nn.Module):
-    """Sound to picture: power spectra of 256 samples every 100, 40 mel bands, decibels, levelled over what is sounding.
+class Round(NamedTuple):
+    """Networks trained on some speakers, and what came of them on others."""
 
-    power: (clips, 1, samples) -> (clips, 1, bins, frames), relative to the clip's loudest frame; called on that, it
-    gives (clips, 1, bands, frames). floor (clips,) or (clips, 1, bands, 1) in dB below the loudest; channel is added.
-    """
-
-    mel: Tensor
-
-    def __init__(self, fs: float) -> None:
-        super().__init__()
-        weights = auditory.mel_weights(fs, N_FFT, BANDS, fmin=FMIN, htk=True, norm=None)
-        self.register_buffer("mel", weights / weights.sum(1, keepdim=True), persistent=False)
-
-    def power(self, x: Tensor) -> Tensor:
-        """Power in each bin, the loudest frame's mean being 1."""
-        power = torch.cat([auditory.stft(part, N_FFT, HOP).abs().square() for part in x.split(256)])
-        return power / power.mean(-2, keepdim=True).amax(-1, keepdim=True).clamp_min(1e-12)
-
-    def forward(self, power: Tensor, floor: Any = FLOOR, channel: Any = 0.0) -> Tensor:
-        """Decibels above the floor, mean 0 and deviation 1 over the frames with any sound."""
-        sounding = (power.sum(-2, keepdim=True) > 0).to(power.dtype)
-        level = 10 * torch.log10(self.mel.to(power) @ power + 10 ** (-torch.as_tensor(floor).to(power) / 10)) + channel
-        count = (BANDS * sounding.sum((-2, -1), keepdim=True)).clamp_min(1)
-        level = level - (level * sounding).sum((-2, -1), keepdim=True) / count
-        return level / (((level * sounding) ** 2).sum((-2, -1), keepdim=True) / count).sqrt().add(1)
+    model: _speech.Classifier
+    scores: Tensor
+    test: data.Clips
+    metrics: dict[str, float]
 
 
-def vary(front: Picture, power: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """Another throat, tempo and moment, another room and microphone, and something left out."""
-    u = augment.uniforms(generators, 13, power)
-    across = torch.linspace(-1, 1, BANDS).to(power)[:, None]
-    column = lambda i: u[:, i].reshape(-1, 1, 1, 1)
-    power = heard_as(power, torch.exp(0.3 * u[:, 0]), torch.exp(0.42 * u[:, 1]), 15 * u[:, 2])
-    floor = 40 + 25 * column(3) + 8 * column(4) * across
-    ripple = torch.sin((1.25 + 0.75 * column(7)) * math.pi * across + math.pi * column(8))
-    channel = 10 * column(5) * across + 4 * (1 + column(6)) * ripple
-    picture = front(power, floor, channel)
-    picture = augment.mask(picture, u[:, 9], u[:, 10], axis=-2, widest=6)
-    return augment.mask(picture, u[:, 11], u[:, 12], axis=-1, widest=12)
+def one_round(job: Job, name: str, parts: Any, asked: dict[str, Any], training: dict[str, Any]) -> Round:
+    """Train each member on some speakers and average their answers to the others; fixed filters beside learned ones."""
+    test, targets = parts.test, parts.test.y
+    names = [f"{name}_{member}" if member else name for member in range(asked["members"])]
+    nets = [trained(job, called, parts, asked, training, member) for member, called in enumerate(names)]
+    plain = [predict(model, test, job=job)[0].softmax(1) for model, _ in nets]
+    answers = [said_again(job, model, test) for model, _ in nets] if asked["averaged"] else plain
+    scores = torch.stack(answers).mean(0)
+    found = {"accuracy": accuracy(scores, targets)}
+    if len(nets) > 1:
+        found["accuracy_one_member"] = statistics.fmean(accuracy(answer, targets) for answer in answers)
+    found["accuracy_one_view"] = statistics.fmean(accuracy(answer, targets) for answer in plain)
+    model, before = nets[0]
+    if asked["learned"]:
+        found |= against_frozen(job, name, parts, asked, training, accuracy(answers[0], targets))
+        found |= {f"drift_{key}": v for key, v in drift(before, model.front_end.gains(), test.fs)._asdict().items()}
+        if "filters" not in job.pictures:
+            pictures, title = [before, model.front_end.gains()], "what each band passes, 0 Hz to fs / 2"
+            job.picture("filters", plot.images(pictures, ["at the start", "learned"], columns=2, title=title)[0])
+    found["accuracy_kernel_ridge"] = kernel_ridge(parts)
+    found["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Round(model, scores, test, found)
 
 
-def heard_as(power: Tensor, throat: Tensor, tempo: Tensor, shift: Tensor) -> Tensor:
-    """Frequencies multiplied by throat, durations by tempo, moved by so many frames; silence comes in at the ends."""
-    lowest = (power.shape[-2] - 1) / 2 * (throat - 1)  # stretched about 0 Hz, not about the middle
-    power = augment.warp(power, throat, lowest, axis=-2, padding_mode="replicate")
-    return augment.warp(power, tempo, shift, axis=-1, padding_mode="zeros")
+def against_frozen(
+    job: Job, name: str, parts: Any, asked: dict[str, Any], training: dict[str, Any], learned: float
+) -> dict[str, float]:
+    """The control: one network on the same filters, fixed, beside one on filters that learned."""
+    control, _ = trained(job, f"{name}_frozen", parts, asked | {"learned": False}, training, 0)
+    answer = said_again(job, control, parts.test) if asked["averaged"] else predict(control, parts.test, job=job)[0]
+    return {"accuracy_learned": learned, "accuracy_frozen": accuracy(answer, parts.test.y)}
 
 
-def averaged(net: nn.Module, front: Picture, spectra: Any, job: Job) -> Tensor:
-    """Probabilities of every clip (clips, classes), the mean over the views."""
+def trained(
+    job: Job, name: str, parts: Any, asked: dict[str, Any], training: dict[str, Any], member: int
+) -> tuple[_speech.Classifier, Tensor]:
+    """A network with its front end, trained, and what the filters passed before that."""
+    seeds.everything(job.seed + 1000 * member)  # learned and fixed filters start alike
+    front = made(asked["front_end"], parts.train.fs, learnable=asked["learned"])
+    network = _speech.network(front, len(data.CLASSES), asked["sharing"], asked["activation"])
+    model, before = _speech.Classifier(front, network), front.gains()
+    vary = lambda x, generators: _speech.varied(x, _speech.others(generators, member), parts.train.fs)
+    heard = augment.Augmented(parts.train, vary) if asked["augmented"] else parts.train
+    options: dict[str, Any] = {"schedule": "one-cycle", "weight_decay": 0.02, "average": 0.98, **training}
+    fit(model, heard, parts.valid, job=job, loss=nn.CrossEntropyLoss(label_smoothing=0.1), name=name, **options)
+    return model, before
+
+
+def said_again(job: Job, model: nn.Module, test: data.Clips) -> Tensor:
+    """Probabilities of every clip (clips, classes), the mean over the ways to say it."""
     total = torch.zeros(())
     for throat, tempo in VIEWS:
-        every = torch.ones(len(spectra))
-        view = front(heard_as(spectra.x, throat * every, tempo * every, 0 * every))
-        total = total + predict(net, data.Arrays(view, spectra.y, data.CLASSES), job=job)[0].softmax(1)
+        view = data.Arrays(_speech.say_again(test.x, throat, tempo), test.y, data.CLASSES)
+        total = total + predict(model, view, job=job)[0].softmax(1)
     return total / len(VIEWS)
 
 
-def kernel_ridge(front: Picture, spectra: Sequence[Any]) -> float:
-    """The baseline: kernel ridge regression of the digit on the same pictures, four frames at a time."""
+def kernel_ridge(parts: Any) -> float:
+    """The baseline: kernel ridge regression of the digit on log-mel pictures, four frames at a time."""
     from sklearn.kernel_ridge import KernelRidge
 
-    x = [sc.avg_pool(front(part.x), (1, 4)).flatten(1).numpy() for part in spectra]
-    train, valid, test = (part.y for part in spectra)
+    front = _speech.Classifier(made("log_mel", parts.train.fs), nn.Identity())
+    with torch.no_grad():
+        pictures = [torch.cat([front.picture(x) for x in part.x.split(256)]) for part in parts]
+    x = [sc.avg_pool(picture, (1, 4)).flatten(1).numpy() for picture in pictures]
+    train, valid, test = (part.y for part in parts)
     wanted = nn.functional.one_hot(train, 10).numpy()
     best = (-1.0, 0.0)
     for gamma in (0.1, 0.3, 1.0):
@@ -158,28 +190,34 @@ def kernel_ridge(front: Picture, spectra: Sequence[Any]) -> float:
     return best[1]
 
 
-def network(channels: Sequence[int] = (24, 48, 96, 128, 128), activation: str = "relu") -> nn.Sequential:
-    """(clips, 1, 40, frames) -> (clips, 10)."""
-    a, b, c, d, e = channels
-    layers: list[nn.Module] = []
-    for inside, outside in ((1, a), (a, b), (b, c)):
-        layers += [*_convolution(inside, outside, 3, "same", activation), sc.MaxPool(2)]
-    layers += [*_convolution(c, d, 3, "same", activation), *_convolution(d, e, (BANDS // 8, 1), 0, activation)]
-    return nn.Sequential(*layers, sc.GlobalAvgPool(), nn.Dropout(0.3), nn.Linear(e, 10))
+def _metrics(rounds: list[Round], speakers: list[str]) -> dict[str, Any]:
+    """The figures of one round; of several their means, the worst accuracy, and everyone's."""
+    found: dict[str, Any] = {key: statistics.fmean(r.metrics[key] for r in rounds) for key in rounds[0].metrics}
+    found["parameters"] = rounds[0].metrics["parameters"]
+    if speakers:
+        found["accuracy_worst"] = min(r.metrics["accuracy"] for r in rounds)
+        found |= {f"accuracy_{speaker}": r.metrics["accuracy"] for speaker, r in zip(speakers, rounds, strict=True)}
+    return found
 
 
-def _convolution(inside: int, outside: int, kernel_size: Any, padding: Any, activation: str) -> list[nn.Module]:
-    layer = sc.Conv2d(inside, outside, kernel_size, padding=padding, bias=False)
-    return [layer, nn.BatchNorm2d(outside), activated(activation, outside, 2)]
-
-
-def _draw(job: Job, scores: Tensor, targets: Tensor, pictures: Any) -> None:
-    """Recordings that were mistaken, as the net sees them; the first ones, where none was."""
-    wrong = (scores.argmax(1) != targets).nonzero().flatten()[:12].tolist()
-    shown = wrong or list(range(min(8, len(targets))))
-    names = [f"{targets[i]} taken for {scores[i].argmax()}" if wrong else f"{targets[i]}" for i in shown]
+def _report(job: Job, rounds: list[Round], speakers: list[str]) -> None:
+    """What the report tells of all test sets together: mistakes, calibration, and each speaker's figures."""
+    scores, targets = torch.cat([r.scores for r in rounds]), torch.cat([r.test.y for r in rounds])
+    assess(job, scores, targets, data.CLASSES, probabilities=True)
+    if speakers:
+        names = [key for key in rounds[0].metrics if key != "parameters"]
+        rows = [(who, *(r.metrics[key] for key in names)) for who, r in zip(speakers, rounds, strict=True)]
+        job.table("by speaker", rows, ("left out", *(name.replace("_", " ") for name in names)))
+    first = rounds[0]
+    wrong = (first.scores.argmax(1) != first.test.y).nonzero().flatten()[:12].tolist()
+    shown = wrong or list(range(min(8, len(first.test))))
+    names = [
+        f"{first.test.y[i]} taken for {first.scores[i].argmax()}" if wrong else f"{first.test.y[i]}" for i in shown
+    ]
+    with torch.no_grad():
+        pictures = first.model.cpu().picture(first.test.x[shown])[:, 0]
     title = "mistakes" if wrong else "no mistakes; the first of the test set"
-    job.picture("test_pictures", plot.images(pictures.x[shown, 0], names, title=title)[0])
+    job.picture("test_pictures", plot.images(pictures, names, title=title)[0])
 
 
 if __name__ == "__main__":

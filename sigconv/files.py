@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 MOST_BYTES = 4 << 30  # one file read into memory whole
 LOCK = ".lock"
+PLACES = ("data_root", "listen")  # a recipe's options that say where files lie: no part of what a run computes
 _held: set[Path] = set()  # folders this process holds
 
 

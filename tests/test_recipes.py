@@ -96,28 +96,6 @@ def test_full_follows_the_lecture_on_all_four_thousand(tmp_path):
     assert [row["lr"] for row in rows] == [0.01] * 3
 
 
-@pytest.mark.parametrize("speaker", [None, "Łukasz"])
-def test_spoken_digits_of_any_speakers(tmp_path, made_root, speaker):
-    words = ["--data-root", str(made_root), "--epochs", "1", "--out", str(tmp_path)]
-    record = run(digits.spoken_digits, words + (["--test-speaker", speaker] if speaker else []))
-    assert record["test_size"] == (40 if speaker else 20)
-    assert {"accuracy", "accuracy_one_view", "accuracy_kernel_ridge", "parameters"} == set(record["metrics"])
-    assert record["metrics"]["parameters"] == 246_706
-    drawn = {"confusion.png", "calibration.png", "first_layer.png", "test_pictures.png"}
-    assert set(os.listdir(f"{record['run_folder']}/plots")) == drawn
-
-
-def test_loudness_and_silence_around_a_word_do_not_change_its_picture():
-    front = digits.Picture(8000)
-    sound = torch.zeros(1, 1, 8000)
-    sound[..., 3000:5000] = torch.randn(2000, generator=torch.Generator().manual_seed(0))
-    picture = front(front.power(sound))
-    torch.testing.assert_close(front(front.power(1000 * sound)), picture, atol=1e-3, rtol=1e-3)
-    later = front(front.power(sound.roll(1000, -1)))
-    torch.testing.assert_close(later, picture.roll(10, -1), atol=1e-3, rtol=1e-3)
-    assert torch.isfinite(front(front.power(torch.zeros(1, 1, 8000)))).all(), "silence is a picture too (N23)"
-
-
 def test_a_signal_stops_a_run_at_once_and_says_how_to_go_on(tmp_path):
     words = [sys.executable, "-m", "sigconv", "run", "mnist1d", "--epochs", "4000", "--out", str(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -1,5 +1,7 @@
 """Spectrograms against librosa, and augmentation as pure functions."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,14 +9,12 @@ import torch
 from sigconv import units
 from sigconv.filters import auditory
 from sigconv.train import seeds
-from sigconv.transforms import augment
+from sigconv.transforms import augment, speech
 from sigconv.transforms.speech import LogMel, log_mel
 
 
 @pytest.fixture(scope="module")
 def librosa():
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("librosa")
@@ -58,6 +58,97 @@ def test_log_mel_is_librosas_within_the_promise(librosa):
     assert batch.shape == (2, 1, 32, 51)
 
 
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize(
+    ("n_fft", "hop", "win", "window"),
+    [(256, 80, None, "hann"), (400, 100, 300, "hamming"), (255, 64, 200, "blackman"), (256, 64, None, ("kaiser", 8.0))],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_windows_and_the_way_back_are_librosas(librosa, n_fft, hop, win, window, center):
+    options = {"hop_length": hop, "win_length": win, "window": window, "center": center}
+    theirs = librosa.stft(SOUND, n_fft=n_fft, pad_mode="constant", **options)
+    ours = auditory.stft(SOUND, n_fft, **options)
+    np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    power = speech.spectrogram(SOUND, n_fft=n_fft, **options)
+    np.testing.assert_allclose(power, np.abs(theirs) ** 2, rtol=1e-5, atol=1e-5)  # the layer's window is float32
+    magnitude = speech.spectrogram(SOUND.astype(np.float32), n_fft=n_fft, power=1, **options)
+    np.testing.assert_allclose(magnitude, np.abs(theirs), atol=1e-4)
+    inner = slice(n_fft, len(SOUND) - n_fft)  # beside it, some samples stand under no window worth the name
+    for length in (None, 3000, len(SOUND), 4200):
+        back = auditory.istft(ours, n_fft, length=length, **options)
+        assert back.shape == librosa.istft(theirs, n_fft=n_fft, length=length, **options).shape
+        kept = min(len(back), inner.stop)
+        np.testing.assert_allclose(back[inner.start : kept], SOUND[inner.start : kept], atol=1e-10)
+    if center:
+        back, start = auditory.istft(ours, n_fft, length=4000, **options), slice(0, 4 * hop)
+        np.testing.assert_allclose(back[start], SOUND[start], atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mel_decibels_and_cepstra_are_librosas(librosa):
+    basis = {"sr": 8000, "n_fft": 256, "hop_length": 80, "n_mels": 40, "fmin": 20, "pad_mode": "constant"}
+    for htk in (False, True):
+        theirs = librosa.feature.melspectrogram(y=SOUND, htk=htk, **basis)
+        np.testing.assert_allclose(speech.mel_spectrogram(SOUND, 8000, htk=htk), theirs, rtol=1e-4, atol=1e-7)
+    for options in ({}, {"top_db": None}, {"amin": 1e-3, "ref": 7.0}, {"top_db": 3.0}):
+        np.testing.assert_allclose(speech.power_to_db(theirs, **options), librosa.power_to_db(theirs, **options))
+        ours, same = speech.amplitude_to_db(theirs, **options), librosa.amplitude_to_db(theirs, **options)
+        np.testing.assert_allclose(ours, same, atol=1e-10)
+    np.testing.assert_allclose(speech.power_to_db(theirs, ref="max"), librosa.power_to_db(theirs, ref=np.max))
+    for lifter in (0, 22):
+        theirs = librosa.feature.mfcc(y=SOUND, n_mfcc=13, lifter=lifter, **basis)
+        np.testing.assert_allclose(speech.mfcc(SOUND, 8000, lifter=lifter), theirs, rtol=1e-4, atol=1e-3)
+
+
+MODES = {"interp": "interp", "replicate": "nearest", "reflect": "mirror", "circular": "wrap", "zeros": "constant"}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("width", [3, 9, 11])
+@pytest.mark.filterwarnings("ignore")
+def test_deltas_are_librosas(librosa, width, order):
+    x = np.random.default_rng(width).normal(size=(2, 5, 30))
+    for mode, theirs in MODES.items():
+        ours = speech.deltas(x, width=width, order=order, padding_mode=mode)
+        np.testing.assert_allclose(ours, librosa.feature.delta(x, width=width, order=order, mode=theirs), atol=1e-10)
+
+
+def test_deltas_of_a_polynomial_are_its_derivatives_and_stand_as_channels():
+    t = torch.arange(20, dtype=torch.float64)
+    torch.testing.assert_close(speech.deltas(3 * t + 2), torch.full_like(t, 3))
+    torch.testing.assert_close(speech.deltas(t**2 - t, order=2), torch.full_like(t, 2))
+    x = torch.randn(2, 4, 20)
+    found = speech.Deltas()(x)
+    assert found.shape == (2, 3, 4, 20)
+    for k, expected in enumerate((x, speech.deltas(x), speech.deltas(x, order=2))):
+        assert torch.equal(found[:, k], expected)
+
+
+@pytest.mark.parametrize("kind", auditory.KINDS)
+def test_bands_of_every_scale_are_their_weights_times_power(kind):
+    x = torch.randn(2, 1, 3000, dtype=torch.float64)
+    options = {"fmin": 50.0, "fmax": 3500.0}
+    weights = auditory.weights(kind, 8000, 512, 20, **options).double()
+    power = auditory.stft(x, 512, 100).abs().square()
+    ours = speech.mel_spectrogram(x, 8000, kind=kind, n_mels=20, n_fft=512, hop_length=100, **options)
+    torch.testing.assert_close(ours, weights @ power, rtol=1e-5, atol=1e-7)
+
+
+def test_n28_blocks_of_a_long_sound_are_its_frames(monkeypatch):
+    module = __import__("sigconv.filters.auditory._spectrogram", fromlist=["x"])
+    x = torch.randn(3, 4001, dtype=torch.float64, requires_grad=True)
+    for mode in ("zeros", "reflect", "circular"):
+        for center in (True, False):
+            whole = auditory.stft(x, 200, 70, center=center, padding_mode=mode), LogMel(8000, n_fft=200)(x)
+            (slope,) = torch.autograd.grad(whole[1].sum(), x)
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "BLOCK", 2000)  # 3 frames at a time
+                parts = auditory.stft(x, 200, 70, center=center, padding_mode=mode), LogMel(8000, n_fft=200)(x)
+            for one, other in zip(whole, parts, strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(torch.autograd.grad(parts[1].sum(), x)[0], slope)
+
+
 @pytest.mark.parametrize("htk", [False, True])
 def test_mel_there_and_back(htk):
     f = np.linspace(0, 8000, 50)
@@ -76,6 +167,29 @@ def test_mel_there_and_back(htk):
         (lambda: auditory.mel_weights(8000, 64, 80), "meets no bin of n_fft=64"),
         (lambda: auditory.mel_weights(8000, 256, 40, norm="l2"), "norm 'l2' is not one of"),
         (lambda: auditory.stft(torch.zeros(100), 256, 80, center=False), "100 samples are fewer than n_fft=256"),
+        (lambda: auditory.stft(torch.zeros(100), 256, 0), "hop_length 0 must be at least 1"),
+        (lambda: auditory.stft(torch.zeros(100), 256, window="hanning?"), r"window 'hanning\?' is not one of bartlett"),
+        (
+            lambda: auditory.stft(torch.zeros(100), 256, window=torch.ones(9)),
+            r"window has shape \(9,\): expected \(256",
+        ),
+        (lambda: auditory.stft(torch.zeros(100), 256, win_length=300), "window of 300 samples does not fit n_fft=256"),
+        (lambda: auditory.istft(torch.zeros(9, 4)), r"spectrum is torch.float32 \(9, 4\): expected complex"),
+        (lambda: auditory.istft(torch.zeros(9, 4) + 0j, 20), "9 bins are not those of n_fft=20: expected 11"),
+        (lambda: speech.Spectrogram(power=0), "power 0 must be above 0"),
+        (lambda: speech.Spectrogram(padding_mode="edge"), "padding_mode 'edge' is not one of"),
+        (lambda: LogMel(8000, floor=0), "floor 0 must be above 0"),
+        (lambda: speech.MFCC(8000, n_mfcc=41), "n_mfcc 41 is more than the 40 bands"),
+        (lambda: speech.MFCC(8000, lifter=-1), "lifter -1 must be at least 0"),
+        (lambda: speech.power_to_db(torch.ones(3), amin=0), "amin=0, top_db=80.0: expected amin above 0"),
+        (lambda: speech.power_to_db(torch.ones(3), ref="min"), "ref 'min' is not one of"),
+        (lambda: speech.deltas(torch.ones(5)), "5 frames are fewer than width=9"),
+        (lambda: speech.deltas(torch.ones(50), width=4), "width 4 must be odd"),
+        (lambda: speech.deltas(torch.ones(50), width=3, order=3), "width 3 must be odd and above order=3"),
+        (lambda: speech.deltas(torch.ones(0)), r"expected floating \(…, frames\)"),
+        (lambda: speech.Deltas(padding_mode="edge"), "padding_mode 'edge' is not one of"),
+        (lambda: speech.SpectroTemporal(8000, temporal=[60]), "60"),
+        (lambda: speech.SpectroTemporal(8000, output="power"), "output 'power' is not one of"),
     ],
 )
 def test_errors_carry_the_number_and_the_limit(call, message):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sigconv import files
 from sigconv.cli import _runs
 
-PLACES = ("data_root",)  # where things lie, no part of what was computed
 OWN = ("command",)  # of env.json: the configuration says the same, in order
 
 
@@ -31,7 +31,7 @@ def compare(runs: Sequence[_runs.Run]) -> dict[str, Any]:
         "device": [run.device for run in runs],
     }
     whole = {name: values for name, values in metrics.items() if None not in values}
-    if not _differing(told, without=("seed", *PLACES)) and all(run.state == "finished" for run in runs):
+    if not _differing(told, without=("seed", *files.PLACES)) and all(run.state == "finished" for run in runs):
         answer["mean"] = {name: statistics.fmean(values) for name, values in whole.items()}
         answer["deviation"] = {name: statistics.stdev(values) for name, values in whole.items()}
     return answer

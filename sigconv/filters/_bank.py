@@ -174,6 +174,13 @@ class FilterBank(_walls.Held):
         run: Callable[[Any], Any] = nd.numpy_too(bank)
         return run(x)
 
+    @property
+    def reach(self) -> nd.Reach:
+        """What bank(x) sees along the last axis; AttributeError of banks made in frequency, which see all of it."""
+        if self.kernel_size is None:
+            raise AttributeError(f"{type(self).__name__} is made in frequency: it sees all of an axis")
+        return nd.Reach(1, self.kernel_size[-1] // 2, self.kernel_size[-1] // 2)
+
     def freeze(self) -> Self:
         """The same bank, its parameters no longer trained."""
         self.requires_grad_(False)

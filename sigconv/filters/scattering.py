@@ -22,6 +22,7 @@ from sigconv.filters._bank import FilterBank, rates
 
 __all__ = ["Path", "Scattering", "default", "scatter"]
 
+NARROW = 4  # wavelets an octave from which on a modulus is slower than its scale says
 FINER = 4  # how much finer than a kernel's own grid its gain is looked at
 MARGIN = 0.995  # of energy: the sum of gains moves by less between points of that grid
 
@@ -58,14 +59,18 @@ def waves(J: int, Q: int, L: int, ndim: int) -> Waves:
     return Waves(frequency, (width / frequency).clamp_max(smooth), 1.0, smooth)
 
 
-def morlets(made: Waves, first: int, last: int, directions: Tensor, fs: Any, unit: str = "") -> FilterBank:
+def morlets(
+    made: Waves, first: int, last: int, directions: Tensor, fs: Any, unit: str = "", learnable: bool = False
+) -> FilterBank:
     """Scales first … last in every direction, scale-major; fs below 1 for signals that have lost samples."""
     ndim = directions.shape[1]
     frequency = (made.frequency[first:last, None, None] * directions).flatten(0, 1)
     sigma = made.sigma[first:last].repeat_interleave(len(directions))
     along = torch.stack([sigma, *[sigma / made.slant] * (ndim - 1)], 1) if made.slant != 1 else sigma
     names = [f"scale{m}_d{d}" for m in range(first, last) for d in range(len(directions))]
-    return gabor.bank(frequency, along, fs=fs, dc_free=True, names=names, unit=unit)
+    bank = gabor.bank(frequency, along, fs=fs, dc_free=True, names=names, unit=unit, learnable=learnable)
+    bank.get_parameter("phase").requires_grad_(False)  # no modulus sees it
+    return bank
 
 
 class Scattering(nn.Module):
@@ -80,10 +85,11 @@ class Scattering(nn.Module):
     oversampling  None: moduli are kept at every sample, exact. A number: those of scale j at every 2^(j - number)-th,
                   up to 3 times quicker on long lines; 1 changes outputs by 3 in 1000 of their norm, 0 by 1 in 100
     padding_mode  what lies beyond the ends, at every stage
+    learnable     the wavelets' frequencies and widths train (a parametric scattering network, Gauthier et al. 2022)
 
     paths says what each output is, table() too; 1 + JL + L²·J(J-1)/2 of them for Q = 1: 81 for J=2, L=8 in a plane. The
     sum of all gains is at most 1 at every frequency, so no difference between inputs grows (with padding "zeros" or
-    "circular"; others count the border twice). Differentiable; has nothing to train.
+    "circular"; others count the border twice), as long as nothing was trained. Differentiable.
 
     >>> Scattering(2, ndim=2)(torch.zeros(1, 1, 32, 32)).shape
     torch.Size([1, 81, 8, 8])
@@ -105,6 +111,7 @@ class Scattering(nn.Module):
         stride: int | None = None,
         oversampling: int | None = None,
         padding_mode: Any = "symmetric",
+        learnable: bool = False,
     ) -> None:
         super().__init__()
         self.J, self.Q, self.ndim = nd.count(J, "J"), nd.count(Q, "Q"), nd.count(ndim, "ndim")
@@ -112,9 +119,10 @@ class Scattering(nn.Module):
             raise ValueError(f"order {order} is not one of 1, 2: beyond two, next to no energy is left")
         self.L, self.order = _directions(ndim) if L is None else nd.count(L, "L"), order
         self.stride = 2**J if stride is None else nd.count(stride, "stride")
-        if oversampling is not None and (oversampling < 0 or self.stride % 2**J):
+        least = -1 if Q >= NARROW else 0
+        if oversampling is not None and (oversampling < least or self.stride % 2**J):
             raise ValueError(
-                f"oversampling={oversampling}, stride={self.stride}: expected 0 or more, a multiple of 2^J"
+                f"oversampling={oversampling}, stride={self.stride}: expected {least} or more, a multiple of 2^J"
             )
         self.oversampling, self.padding_mode = oversampling, padding_mode
         directions = gabor.directions(self.L, ndim)
@@ -124,9 +132,10 @@ class Scattering(nn.Module):
         ]  # halvings of scale j's modulus
         self._lost = lost
         self.low = nn.ModuleDict({str(k): _smooth(one, ndim, 0.5**k) for k in {0, *lost}})
-        self.first = nn.ModuleList(morlets(one, j * Q, (j + 1) * Q, directions, 1.0) for j in range(J))
+        trained: dict[str, Any] = {"learnable": learnable}
+        self.first = nn.ModuleList(morlets(one, j * Q, (j + 1) * Q, directions, 1.0, **trained) for j in range(J))
         pairs = range(J - 1) if order == 2 else ()
-        self.second = nn.ModuleList(morlets(two, j + 1, J, directions, 0.5 ** lost[j]) for j in pairs)
+        self.second = nn.ModuleList(morlets(two, j + 1, J, directions, 0.5 ** lost[j], **trained) for j in pairs)
         gain1 = gains(morlets(one, 0, J * Q, directions, 1.0), self._low(0))
         gain2 = gain1 if Q == 1 else gains(morlets(two, 0, J, directions, 1.0), self._low(0))
         self.register_buffer("gain1", gain1, persistent=False)
@@ -178,6 +187,17 @@ class Scattering(nn.Module):
     def _averaged(self, u: Tensor, lost: int) -> Tensor:
         stride = self.stride // 2**lost
         return torch.as_tensor(self._low(lost)(u, output="real", stride=stride, padding_mode=self.padding_mode))
+
+    @property
+    def reach(self) -> nd.Reach:
+        """What a position sees along an axis, at the most: a wavelet, one of the second order, the low-pass in turn."""
+        half = lambda bank: max(bank.kernel_size or (1,)) // 2
+        seen = []
+        for j, lost in enumerate(self._lost):
+            later = half(self.second[j]) if j < len(self.second) else 0
+            seen.append(half(self.first[j]) + (later + half(self._low(lost))) * 2**lost)
+        most = max(half(self._low(0)), *seen)
+        return nd.Reach(self.stride, most, most)
 
     def table(self) -> Any:
         """What every path is: its order, scales in octaves and directions."""

@@ -5,7 +5,8 @@ A margin is what is added around an axis: one pair (before, after) per axis, in 
 """
 
 from sigconv.nd.arrays import numpy_too, watched
-from sigconv.nd.borders import EXTEND, PADDING_MODES, border_modes, pad, unpad
+from sigconv.nd.borders import EXTEND, PADDING_MODES, border_modes, pad, section, unpad
+from sigconv.nd.reach import Reach
 from sigconv.nd.sizes import (
     PADDINGS,
     Margins,
@@ -25,6 +26,7 @@ __all__ = [
     "PADDINGS",
     "PADDING_MODES",
     "Margins",
+    "Reach",
     "border_modes",
     "count",
     "margins",
@@ -35,6 +37,7 @@ __all__ = [
     "pad",
     "per_channel",
     "primitive",
+    "section",
     "spans",
     "spread",
     "symmetric",

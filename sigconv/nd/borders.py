@@ -60,6 +60,25 @@ def pad(x: Tensor, margins: Margins, padding_mode: Any = "zeros", value: complex
     return F.pad(x, zeros) if any(zeros) else x
 
 
+def section(x: Tensor, start: int, stop: int, padding_mode: str = "zeros") -> Tensor:
+    """Samples start … stop of the last axis, which its border extends endlessly: pad and cut, in the cut's memory.
+
+    Inside it is a view. Blocks of a long signal are taken so, without a padded copy of it.
+
+    >>> section(torch.arange(4.0), -1, 2, "reflect")
+    tensor([1., 0., 1.])
+    """
+    mode, n = one_of(padding_mode, PADDING_MODES, "padding_mode"), x.shape[-1]
+    if 0 <= start <= stop <= n:
+        return x[..., start:stop]
+    if mode not in EXTEND:
+        first, last = min(max(start, 0), n), min(max(stop, 0), n)
+        return F.pad(x[..., first:last], (max(min(stop, 0) - start, 0), max(stop - max(start, n), 0)))
+    if n == 0:
+        raise ValueError(f"padding_mode {mode!r} cannot extend an axis of 0 samples: use 'zeros'")
+    return x.index_select(-1, EXTEND[mode](torch.arange(start, stop, device=x.device), n))
+
+
 def unpad(y: Tensor, margins: Margins, padding_mode: Any = "zeros") -> Tensor:
     """The adjoint of pad: what was extended is folded back and added to the samples it was copied from.
 

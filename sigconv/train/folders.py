@@ -14,8 +14,6 @@ from sigconv import console, files
 from sigconv.train.environment import environment
 from sigconv.train.options import configured
 
-PLACES = ("data_root",)  # where things lie: no part of what was computed, and so not of the configuration's hash
-
 
 def claimed(
     recipe: str, config: dict[str, Any], options: dict[str, Any], held: contextlib.ExitStack
@@ -45,7 +43,7 @@ def _taken_up(folder: Path, held: contextlib.ExitStack) -> Path:
 
 def config_hash(config: dict[str, Any], seed: int) -> str:
     """Eight digits that stand for a configuration and its seed."""
-    counted = {name: value for name, value in config.items() if name not in PLACES} | {"seed": seed}
+    counted = {name: value for name, value in config.items() if name not in files.PLACES} | {"seed": seed}
     return hashlib.sha256(json.dumps(console.plain(counted), sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -68,7 +66,7 @@ def _same_as_before(folder: Path, written: dict[str, Any]) -> None:
     before = yaml.safe_load(files.read_bytes(configured(folder), 1 << 20))
     if not isinstance(before, dict):
         raise ValueError(f"--resume {str(folder)!r}: its config.yaml holds no options")
-    other = [k for k in written if k not in PLACES and before.get(k) != console.plain(written[k])]
+    other = [k for k in written if k not in files.PLACES and before.get(k) != console.plain(written[k])]
     if other:
         now = ", ".join(f"{key} was {before.get(key)!r}, now {written[key]!r}" for key in other)
         raise ValueError(f"--resume {str(folder)!r} has another configuration: {now}")

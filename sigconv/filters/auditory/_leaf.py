@@ -42,6 +42,11 @@ class LowPass(_walls.Held):
         window = torch.exp(-0.5 * (t / sigma[:, None]).square())
         return (window / window.sum(1, keepdim=True)).unsqueeze(1)
 
+    @property
+    def reach(self) -> nd.Reach:
+        """What a position sees of the samples."""
+        return nd.Reach(self.stride, (self.size - 1) // 2, self.size // 2)
+
     def forward(self, x: Tensor) -> Tensor:
         """Every stride-th sample of the smoothed channels, the first kept."""
         weight = self.kernels().to(x)
@@ -76,15 +81,18 @@ class Leaf(nn.Module):
         kind: str = "mel",
         learnable: bool = True,
         floor: float = 1e-7,
+        skip: int = 1,
     ) -> None:
         super().__init__()
-        self.fs, self.floor = float(fs), float(floor)
+        self.fs, self.floor, self.skip = float(fs), float(floor), nd.count(skip, "skip")
         fmax = min(7800.0, 0.4875 * fs) if fmax is None else fmax
         half, step = round(window * fs / 2), round(hop * fs)
         if half < 4 or step < 1:
             raise ValueError(
                 f"window={window}, hop={hop} are {2 * half} and {step} samples at fs={fs}: expected 8 and 1"
             )
+        if step % self.skip:
+            raise ValueError(f"skip {skip} does not divide the hop of {step} samples")
         size = 2 * half + 1
         found = bands(kind, n, fmin, fmax, fs, htk=kind == "mel")
         # The response's width at half maximum between 1/size and 1/4 cycles per sample: LEAF's 2π/W … π/2.
@@ -96,15 +104,25 @@ class Leaf(nn.Module):
         self.filters.hold("sigma", sigma[:, None], least, most, learnable, "sigma {value} samples")
         self.filters.hold("frequency", centre[:, None], 0.0, 0.5, learnable, "frequency {value} cycles/sample")
         self.filters.get_parameter("phase").requires_grad_(False)  # energy does not see it
-        self.lowpass = LowPass(n, size, step, 0.4 * half, learnable)
+        fewer = 2 * round(half / self.skip) + 1
+        self.lowpass = LowPass(n, fewer, step // self.skip, 0.2 * (fewer - 1), learnable)
         self.compress = PCEN(n, alpha=0.96, delta=2.0, r=2.0, s=0.04, eps=1e-12, learnable=learnable)
 
     def forward(self, x: Tensor) -> Tensor:
         """The compressed energies of every filter, frame by frame."""
         if x.ndim != 3 or x.shape[1] != 1:
             raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, 1, samples)")
-        energy = self.lowpass(self.filters(x, output="energy"))
-        return torch.as_tensor(self.compress(energy.clamp_min(self.floor)))  # silence, not the rounding of silence
+        for step in self.steps():
+            x = step(x) if isinstance(step, nn.Module) else step[0](x)
+        return x
+
+    def steps(self) -> list[Any]:
+        """What forward does, one after the other, with the reach of what is no module: what a stream is made of."""
+        half = (self.filters.kernel_size or (1,))[0] // 2
+        method = "direct" if self.skip > 1 else "auto"  # there and back again quicker than spectra
+        energy = lambda x: self.filters(x, output="energy", stride=self.skip, method=method)
+        audible = lambda x: x.clamp_min(self.floor)  # silence, not the rounding of silence
+        return [(energy, nd.Reach(self.skip, half, half)), self.lowpass, (audible, nd.Reach(1, 0, 0)), self.compress]
 
     def table(self) -> Any:
         """What every channel is: frequency in Hz, widths of filter and low-pass in seconds, PCEN's parameters."""
@@ -113,7 +131,7 @@ class Leaf(nn.Module):
         columns = {"name": self.filters.names, "frequency": self.filters.value("frequency")[:, 0] * self.fs}
         columns |= {
             "sigma": self.filters.value("sigma")[:, 0] / self.fs,
-            "sigma_lowpass": self.lowpass.value("sigma") / self.fs,
+            "sigma_lowpass": self.lowpass.value("sigma") * self.skip / self.fs,
         }
         columns |= {name: self.compress.value(name) for name in ("alpha", "delta", "r", "s")}
         rows = zip(*(c.tolist() if isinstance(c, Tensor) else c for c in columns.values()), strict=True)
@@ -127,6 +145,7 @@ def leaf(fs: float, n: int = 40, *, learnable: bool = True, **options: Any) -> L
     window, hop  seconds: 0.025 (401 taps at 16 kHz) and 0.010
     fmin, fmax   Hz: 60 and 7800 (or as much as fs holds); kind "mel" (HTK's) "bark" "erb" "octave"
     floor        energy below which all is silence
+    skip         energies are taken at every so many samples: 1 is LEAF's; they are slow, and training is quicker
     learnable    centre frequencies, widths, low-passes and PCEN train, within LEAF's constraints; with False all are
                  fixed as they start: the control that learning is measured against
 

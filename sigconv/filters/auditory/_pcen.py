@@ -110,6 +110,8 @@ class PCEN(_walls.Held):
     torch.Size([2, 40, 100])
     """
 
+    recursive = True  # it can go on from a state
+
     def __init__(
         self,
         channels: int,

@@ -2,8 +2,9 @@
 
 from sigconv.transforms.augment._draws import betas, normals, uniforms
 from sigconv.transforms.augment._mixing import CutMix, Mixup
-from sigconv.transforms.augment._signals import mask, warp
+from sigconv.transforms.augment._signals import mask, sampled, warp
 from sigconv.transforms.augment._varied import Augment, Augmented, collected, made
+from sigconv.transforms.augment._waves import equalize, loudness, noisy, voice
 
 __all__ = [
     "Augment",
@@ -12,9 +13,14 @@ __all__ = [
     "Mixup",
     "betas",
     "collected",
+    "equalize",
+    "loudness",
     "made",
     "mask",
+    "noisy",
     "normals",
+    "sampled",
     "uniforms",
+    "voice",
     "warp",
 ]

@@ -17,10 +17,19 @@ def warp(x: Tensor, stretch: Tensor, shift: Tensor, *, axis: int = -1, padding_m
     >>> warp(torch.arange(5.0)[None], torch.ones(1), torch.tensor([1.0]), padding_mode="replicate")
     tensor([[0., 0., 1., 2., 3.]])
     """
-    n, ones = x.shape[axis], [1] * (x.ndim - 2)
+    n = x.shape[axis]
     middle = (n - 1) / 2
     places = torch.arange(n, device=x.device, dtype=x.dtype) - middle
-    places = ((places - shift[:, None]) / stretch[:, None] + middle).reshape(len(x), *ones, n)
+    return sampled(x, (places - shift[:, None]) / stretch[:, None] + middle, axis=axis, padding_mode=padding_mode)
+
+
+def sampled(x: Tensor, places: Tensor, *, axis: int = -1, padding_mode: str = "reflect") -> Tensor:
+    """Each item at these places of an axis, by linear interpolation: x (batch, …), places (batch, n).
+
+    >>> sampled(torch.arange(5.0)[None], torch.tensor([[0.5, 2.0, 4.25]]), padding_mode="replicate")
+    tensor([[0.5000, 2.0000, 4.0000]])
+    """
+    places = places.reshape(len(x), *[1] * (x.ndim - 2), -1)
     below = places.floor()
     rows = x.movedim(axis, -1)
     left, right = (_at(rows, (below + step).long(), padding_mode) for step in (0, 1))
@@ -31,7 +40,7 @@ def _at(rows: Tensor, index: Tensor, padding_mode: str) -> Tensor:
     """The samples of the last axis at these places, whatever lies beyond its ends."""
     n = rows.shape[-1]
     zeros = padding_mode == "zeros"
-    found = rows.gather(-1, nd.EXTEND["replicate" if zeros else padding_mode](index, n).expand(rows.shape))
+    found = rows.gather(-1, nd.EXTEND["replicate" if zeros else padding_mode](index, n).expand(*rows.shape[:-1], -1))
     return found * ((index >= 0) & (index < n)) if zeros else found
 
 

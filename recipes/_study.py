@@ -1,0 +1,29 @@
+"""What studies share: many small trainings in one run, each a row of metrics.jsonl, finished ones never done again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from sigconv.train.job import Job
+
+
+class Quiet(Job):
+    """A job that says nothing of its own: one of many in a study."""
+
+    def say(self, text: str, aloud: bool = True) -> None:
+        """Nothing."""
+
+
+def finished(job: Job, *keys: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The trainings that the run folder has already, by the values of these keys; a line cut short is no training."""
+    if job.folder is None or not job.resuming or not (job.folder / "metrics.jsonl").is_file():
+        return {}
+    rows = []
+    for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    job.rewind("", rows)
+    job.say(f"going on after {len(rows)} trainings")
+    return {tuple(row[key] for key in keys): row for row in rows}

@@ -1,0 +1,289 @@
+"""Front ends: what stands between a wave and a network, one choice of six, fixed or learned, with what was learned.
+
+All answer (batch, 1, samples) with (batch, channels, bands, frames), the lowest band first, and are made of the same
+three parts: filters and their energy, a low-pass with a stride, compression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sigconv import nd
+from sigconv.convolution import Conv
+from sigconv.filters import FilterBank, _walls, auditory, scattering, sinc
+from sigconv.transforms.speech._spectrogram import Spectrogram
+
+FLOOR = 1e-6  # of the power of a clip whose loudest frame is 1: 60 dB below it, all is silence
+WINDOW = 0.032  # seconds that a frame sees
+
+
+class Energy(nn.Module):
+    """Filters, squared: (batch, 1, samples) -> (batch, filters, positions), so scaled that white noise gives its power.
+
+    Of complex filters every stride-th sample may do, for their energy is slow.
+    """
+
+    level: Tensor
+
+    def __init__(self, filters: nn.Module, stride: int = 1) -> None:
+        super().__init__()
+        self.filters, self.stride = filters, stride
+        power = kernels(filters).detach().abs().square().sum(-1, keepdim=True)
+        self.register_buffer("level", (1 / power).float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What each filter passes of the power."""
+        x = waves(x)
+        if isinstance(self.filters, FilterBank):
+            method = "direct" if self.stride > 1 else "auto"  # there and back again that is quicker than spectra
+            found = self.filters(x, output="energy", stride=self.stride, method=method)
+        else:
+            found = self.filters(x).square()
+        return torch.as_tensor(found * self.level.to(found))
+
+    @property
+    def reach(self) -> Any:
+        """What an output sees of the wave."""
+        half = kernels(self.filters).shape[-1] // 2
+        return nd.Reach(self.stride, half, half)
+
+
+def waves(x: Tensor) -> Tensor:
+    """x, if it is waves."""
+    if x.ndim != 3 or x.shape[1] != 1 or x.shape[2] == 0:
+        raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, 1, samples), one sample at least")
+    return x
+
+
+def kernels(filters: nn.Module) -> Tensor:
+    """The taps of a bank or of a layer: (filters, taps)."""
+    if isinstance(filters, FilterBank):
+        return filters.kernels
+    assert isinstance(filters, Conv)
+    return filters.weight[:, 0]
+
+
+class MelEnergy(_walls.Held):
+    """Power in triangular bands of a spectrogram: (batch, 1, samples) -> (batch, bands, ceil(samples / hop)).
+
+    Each band has a low edge, a centre and a high edge, which train if learnable; weights sum to 1 in each band. White
+    noise of power 1 gives 1. Frame i is centred on sample i·hop.
+    """
+
+    def __init__(self, fs: float, bands: int, hop: int, n_fft: int, fmin: float, fmax: float, learnable: bool) -> None:
+        super().__init__()
+        self.hop, self.n_fft, self.spectrogram = hop, n_fft, Spectrogram(n_fft, hop)
+        found = auditory.bands("mel", bands, fmin, fmax, fs, htk=True)
+        least = 0.75 / n_fft  # cycles per sample: a narrower flank could miss every bin
+        low, centre, high = (torch.from_numpy(edge / fs) for edge in found)
+        self.hold("centre", centre, 0.0, 0.5, learnable, "centre {value} cycles/sample")
+        for name, flank in (("below", centre - low), ("above", high - centre)):
+            self.hold(name, flank.clamp_min(least), least, 0.5, learnable, f"{name} {{value}} cycles/sample")
+
+    def weights(self) -> Tensor:
+        """(bands, bins), of sum 1."""
+        centre, below, above = (self.value(name)[:, None] for name in ("centre", "below", "above"))
+        bins = torch.arange(self.n_fft // 2 + 1, dtype=centre.dtype, device=centre.device) / self.n_fft
+        found = torch.minimum((bins - centre) / below, (centre - bins) / above).add(1).clamp_min(0)
+        return found / found.sum(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean power of each band's bins."""
+        power = self.spectrogram(waves(x)[:, 0]) / self.spectrogram.window.square().sum().to(x)
+        return (self.weights().to(power) @ power)[..., : -(-x.shape[-1] // self.hop)]
+
+    @property
+    def reach(self) -> Any:
+        """What a frame sees of the wave."""
+        return self.spectrogram.reach
+
+
+class Log(nn.Module):
+    """10·log10 of power above a floor, which is added to it: decibels."""
+
+    def __init__(self, floor: float = FLOOR) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decibels."""
+        return 10 * torch.log10(x.clamp_min(0) + self.floor)
+
+    @property
+    def reach(self) -> Any:
+        """One frame."""
+        return nd.Reach(1, 0, 0)
+
+
+class Scattered(nn.Module):
+    """Scattering as channels over bands: (batch, 1, samples) -> (batch, 1 + scales, bands, ceil(samples / 2^J)).
+
+    Channel 0 is the first order; channel j what the moduli of each band do at the scale of 2^j samples, nothing where
+    the band is slower than that itself. The slowest bands beyond those asked for are left out.
+    """
+
+    order: Tensor
+
+    def __init__(self, bands: int, J: int, learnable: bool) -> None:  # noqa: N803
+        super().__init__()
+        steps = -(-bands // J)
+        self.filters = scattering.Scattering(
+            J, ndim=1, Q=steps, oversampling=-1 if steps >= scattering.NARROW else 0, learnable=learnable
+        )
+        paths = {(p.scale1, p.scale2): i for i, p in enumerate(self.filters.paths)}
+        rows = [[paths.get((m / steps, j), -1) for m in reversed(range(bands))] for j in (None, *range(1, J))]
+        self.register_buffer("order", torch.tensor(rows), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The magnitudes of every path, put in order."""
+        found = nn.functional.pad(self.filters(waves(x)), (0, 0, 0, 1))  # the last row is what is missing
+        return found[:, self.order.flatten()].unflatten(1, tuple(self.order.shape))
+
+    @property
+    def reach(self) -> Any:
+        """What a position sees of the wave."""
+        return self.filters.reach
+
+
+class FrontEnd(nn.Sequential):
+    """A front end's parts in a row: (batch, 1, samples) -> (batch, channels, bands, ceil(samples / hop)).
+
+    kind fs bands channels   as asked for; hop in samples; learnable, whether its filters train
+    gains(n)                 how much of the power each filter passes: (bands, n), at n frequencies from 0 to fs / 2
+    """
+
+    def __init__(self, kind: str, fs: float, bands: int, hop: int, learnable: bool, parts: list[nn.Module]) -> None:
+        picture = isinstance(parts[0], Scattered)
+        super().__init__(*parts, *([] if picture else [nn.Unflatten(1, (1, bands))]))
+        self.kind, self.fs, self.hop, self.learnable = kind, float(fs), hop, learnable
+        self.bands, self.channels = bands, parts[0].order.shape[0] if isinstance(parts[0], Scattered) else 1
+
+    @property
+    def reach(self) -> Any:
+        """What a frame sees of the wave; AttributeError of leaf, whose gain remembers all that was."""
+        seen: list[Any] = [part for part in self if not isinstance(part, nn.Unflatten)]
+        return reduce(lambda one, other: one.then(other), (part.reach for part in seen))
+
+    def gains(self, n: int = 513) -> Tensor:
+        """(bands, n), each band's largest being 1, without gradient."""
+        first = self[0]
+        with torch.no_grad():
+            if isinstance(first, MelEnergy):
+                found = nn.functional.interpolate(first.weights()[None], n, mode="linear", align_corners=True)[0]
+            elif isinstance(first, Scattered):
+                found = torch.cat([_passed(kernels(bank), n) for bank in first.filters.first])
+                found = found[: self.bands].flip(0)  # the finest wavelet is the highest band
+            else:
+                found = _passed(kernels(first.get_submodule("filters")), n)
+            return (found / found.amax(1, keepdim=True)).cpu()
+
+
+def _passed(taps: Tensor, n: int) -> Tensor:
+    """Power gains from 0 to fs / 2 of filters, real or of positive frequencies."""
+    return torch.fft.fft(taps, 2 * n - 2).abs().square()[:, :n]
+
+
+def front_end(
+    kind: str,
+    fs: float,
+    *,
+    bands: int = 40,
+    hop: float = 0.0125,
+    learnable: bool = False,
+    fmin: float = 40.0,
+    fmax: float | None = None,
+) -> FrontEnd:
+    """What stands between a wave and a network, by name: (batch, 1, samples) -> (batch, channels, bands, frames).
+
+    log_mel      power spectra of 32 ms in mel bands; edges and centres of the triangles train
+    gabor        complex Gabor filters on the mel scale, energy, Gaussian low-pass; frequencies and widths train
+    leaf         the same with a low-pass a band and PCEN, and these train too (Zeghidour et al. 2021)
+    sinc         SincNet's band-pass filters, energy, low-pass; both edges of each train
+    raw          as many filters of 32 ms drawn at random, energy, low-pass; every tap trains
+    scattering   moduli of wavelets (channel 0) and moduli of wavelets of those, by scale; frequencies and widths train
+
+    fs, fmin, fmax (at most fs / 2, its default) in Hz, hop in seconds; scattering takes the nearest power of two of
+    samples. Waves whose loudest frame has power 1 are expected: what is 60 dB below is silence. All but leaf answer
+    in decibels. learnable=False is the control: the same filters, as they start. Float32 or float64, any device. Raises
+    ValueError for another kind, and where bands or frequencies do not fit.
+
+    >>> front_end("gabor", 8000)(torch.zeros(2, 1, 8000)).shape
+    torch.Size([2, 1, 40, 80])
+
+    Source: B.2, C.2, C.6.
+    """
+    maker = FRONT_ENDS[nd.one_of(kind, tuple(FRONT_ENDS), "front end")]
+    step, bands = round(hop * fs), nd.count(bands, "bands")
+    if step < 1:
+        raise ValueError(f"hop {hop} s is {hop * fs:.3g} samples at fs={fs}: expected at least 1")
+    step, parts = maker(float(fs), bands, step, fmin, fs / 2 if fmax is None else fmax, learnable)
+    return FrontEnd(kind, fs, bands, step, learnable, parts)
+
+
+Parts = tuple[int, list[nn.Module]]
+
+
+def _log_mel(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
+    n_fft = round(WINDOW * fs)
+    return hop, [MelEnergy(fs, bands, hop, n_fft, fmin, fmax, learnable), Log()]
+
+
+def _gabor(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
+    bank = auditory.bank("mel", bands, fmin, fmax, fs, htk=True, learnable=learnable, size=_taps(fs))
+    bank.get_parameter("phase").requires_grad_(False)  # energy does not see it
+    skipped = _skipped(fs, hop)
+    return hop, [Energy(bank, skipped), _smooth(fs, bands, hop, skipped), Log()]
+
+
+def _leaf(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
+    options: dict[str, Any] = {"window": WINDOW, "hop": hop / fs, "fmin": fmin, "fmax": fmax, "skip": _skipped(fs, hop)}
+    return hop, [auditory.leaf(fs, bands, learnable=learnable, floor=FLOOR, **options)]
+
+
+def _sinc(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
+    bank = sinc.mel(bands, fs, size=_taps(fs), least=50.0, learnable=learnable)
+    return hop, [Energy(bank), _smooth(fs, bands, hop), Log()]
+
+
+def _raw(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
+    skipped = next(s for s in (4, 2, 1) if hop % s == 0)  # as strided first layers on waves do
+    layer = Conv(1, bands, _taps(fs), skipped, padding="same", bias=False, ndim=1)
+    return hop, [Energy(layer.requires_grad_(learnable), skipped), _smooth(fs, bands, hop, skipped), Log()]
+
+
+def _scattering(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
+    octaves = max(hop - 1, 1).bit_length()
+    octaves -= hop / 2 ** (octaves - 1) < 2**octaves / hop  # the nearer power of two
+    return 2**octaves, [Scattered(bands, octaves, learnable), Log(FLOOR**0.5)]
+
+
+FRONT_ENDS: dict[str, Callable[..., Parts]] = {
+    "log_mel": _log_mel,
+    "gabor": _gabor,
+    "leaf": _leaf,
+    "sinc": _sinc,
+    "raw": _raw,
+    "scattering": _scattering,
+}
+SLOW = 800  # samples per second that hold the energy of any band of speech
+
+
+def _taps(fs: float) -> int:
+    """The odd number of taps nearest to the window."""
+    return 2 * round(WINDOW * fs / 2) + 1
+
+
+def _skipped(fs: float, hop: int) -> int:
+    """Of how many samples an energy is taken once."""
+    return next(s for s in range(max(int(fs / SLOW), 1), 0, -1) if hop % s == 0)
+
+
+def _smooth(fs: float, bands: int, hop: int, skipped: int = 1) -> nn.Module:
+    """The Gaussian low-pass of every band, fixed, LEAF's at its start."""
+    half = round(WINDOW * fs / 2 / skipped)
+    return auditory.LowPass(bands, 2 * half + 1, hop // skipped, 0.4 * half, learnable=False)
