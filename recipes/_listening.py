@@ -120,7 +120,7 @@ def listen(path: str | Path, model: nn.Module, fs: int, classes: Sequence[str]) 
     from sigconv.transforms.speech import Resample
 
     header = wav.header(path)
-    live = None if header.fs == fs else sc.stream(Resample(header.fs, fs).eval())
+    live = None if header.fs == fs else sc.stream(Resample(header.fs, fs))
     listener = Listener(model, fs, classes)
     for block in wav.blocks(path, BLOCK):
         sound = block.mean(0)

@@ -25,7 +25,7 @@ FLOORS = [
     {"blocks", "transforms"},
     {"models", "summary"},
     {"explain"},
-    {"report", "tiles", "stream"},
+    {"report", "tiles", "streaming"},
     {"datasets", "train"},
     {"extraction", "scan"},
     {"recipes", "benchmarks", "doctor"},
