@@ -1,10 +1,11 @@
-"""What data sets are made of: items ready in memory, and the part of a training set held back to choose by."""
+"""What data sets are made of: items ready in memory, a part held back to choose by, sounds amid silence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,3 +64,17 @@ def held_back(n: int, seed: int) -> tuple[Tensor, Tensor]:
     shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     kept = n - max(n // 10, 1)
     return shuffled[:kept], shuffled[kept:]
+
+
+def amid(sound: np.ndarray, samples: int) -> np.ndarray:
+    """The sound amid so much silence; of a longer one the part with the most power.
+
+    >>> amid(np.array([1.0, 1.0]), 5), amid(np.array([0.0, 0.0, 3.0, 1.0]), 2)
+    (array([0., 1., 1., 0., 0.]), array([3., 1.]))
+    """
+    missing = samples - len(sound)
+    if missing >= 0:
+        return np.pad(sound, (missing // 2, missing - missing // 2))
+    before = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
+    first = int(np.argmax(before[samples:] - before[:-samples]))
+    return sound[first : first + samples]

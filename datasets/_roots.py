@@ -24,12 +24,19 @@ def find(folder: str, root: Any, manifest: str) -> Path:
     return fetch(folder, manifest, around)
 
 
+def cached(folder: str) -> Path:
+    """Where the cache has a data set, if it has it: under $SIGCONV_CACHE, else the user's own cache."""
+    import pooch
+
+    return Path(os.environ.get("SIGCONV_CACHE") or pooch.os_cache("sigconv")) / folder
+
+
 def fetch(folder: str, manifest: str, around: str | None = None) -> Path:
     """The official file, from the cache or downloaded into it; refused if its SHA-256 is not the manifest's."""
     import pooch
 
     facts = tomllib.loads((Path(__file__).parent / manifest).read_text(encoding="utf-8"))
-    cache = Path(os.environ.get("SIGCONV_CACHE") or pooch.os_cache("sigconv")) / folder
+    cache = cached(folder)
     pooch.get_logger().setLevel("WARNING")  # what goes wrong is said below, in one line
     try:
         found = pooch.retrieve(facts["url"], known_hash=f"sha256:{facts['sha256']}", path=cache, fname=facts["file"])

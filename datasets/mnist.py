@@ -131,7 +131,7 @@ def _fetched(around: str | None) -> Path:
     import pooch
 
     facts = tomllib.loads((Path(__file__).parent / "mnist.toml").read_text(encoding="utf-8"))
-    cache = Path(os.environ.get("SIGCONV_CACHE") or pooch.os_cache("sigconv")) / "mnist"
+    cache = _roots.cached("mnist")
     pooch.get_logger().setLevel("WARNING")  # what goes wrong is said below, in one line
     try:
         for name, digest in facts["sha256"].items():

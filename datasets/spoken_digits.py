@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sigconv.datasets import _roots
-from sigconv.datasets._parts import Arrays, Parts, held_back
+from sigconv.datasets._parts import Arrays, Parts, amid, held_back
 from sigconv.readers import archive, wav
 
 CLASSES = tuple("0123456789")
@@ -134,17 +134,3 @@ def at_rate(sound: np.ndarray, fs: int, wanted: int) -> np.ndarray:
     from sigconv.transforms.speech import resample
 
     return np.asarray(resample(sound, fs, wanted))
-
-
-def amid(sound: np.ndarray, samples: int) -> np.ndarray:
-    """The sound amid so much silence; of a longer one the part with the most power.
-
-    >>> amid(np.array([1.0, 1.0]), 5), amid(np.array([0.0, 0.0, 3.0, 1.0]), 2)
-    (array([0., 1., 1., 0., 0.]), array([3., 1.]))
-    """
-    missing = samples - len(sound)
-    if missing >= 0:
-        return np.pad(sound, (missing // 2, missing - missing // 2))
-    before = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
-    first = int(np.argmax(before[samples:] - before[:-samples]))
-    return sound[first : first + samples]

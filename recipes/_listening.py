@@ -14,7 +14,7 @@ from torch import nn
 
 import sigconv as sc
 from sigconv import console, files
-from sigconv.datasets.spoken_digits import amid
+from sigconv.datasets._parts import amid
 from sigconv.readers import wav
 from sigconv.train.job import Job
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sigconv import models, nd
+from sigconv import models, nd, plot
+from sigconv.train.job import Job
 from sigconv.transforms import augment
 from sigconv.transforms.augment import equalize, loudness, noisy, voice
-from sigconv.transforms.speech import Deltas, FrontEnd
+from sigconv.transforms.speech import Deltas, FrontEnd, drift
 
 KNOTS = 41  # of a random microphone's curve, over the mels
 SHARING = ("full", "limited", "none")
@@ -76,6 +77,14 @@ def varied(x: Tensor, generators: Sequence[torch.Generator], fs: float) -> Tenso
     left_out = augment.mask(torch.ones_like(channel), u[:, 9], u[:, 10], axis=-1, widest=6)
     x = equalize(x, channel + DEEP * (1 - left_out))
     return augment.mask(x, u[:, 11], u[:, 12], axis=-1, widest=0.15 * fs)
+
+
+def learned(job: Job, before: Tensor, after: Tensor, fs: float) -> dict[str, float]:
+    """How far filters moved in training, by what they passed before and after it: as metrics, and once a run drawn."""
+    if "filters" not in job.pictures:
+        title = "what each band passes, 0 Hz to fs / 2"
+        job.picture("filters", plot.images([before, after], ["at the start", "learned"], columns=2, title=title)[0])
+    return {f"drift_{name}": value for name, value in drift(before, after, fs)._asdict().items()}
 
 
 def others(generators: Sequence[torch.Generator], member: int) -> Sequence[torch.Generator]:

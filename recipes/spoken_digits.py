@@ -36,7 +36,6 @@ from sigconv.train import accuracy, fit, predict, run, seeds
 from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 from sigconv.transforms import augment
-from sigconv.transforms.speech import drift
 from sigconv.transforms.speech import front_end as made
 
 SPLITS = ("official", "speaker")
@@ -129,10 +128,7 @@ def one_round(job: Job, name: str, parts: Any, asked: dict[str, Any], training: 
     model, before = nets[0]
     if asked["learned"]:
         found |= against_frozen(job, name, parts, asked, training, accuracy(answers[0], targets))
-        found |= {f"drift_{key}": v for key, v in drift(before, model.front_end.gains(), test.fs)._asdict().items()}
-        if "filters" not in job.pictures:
-            pictures, title = [before, model.front_end.gains()], "what each band passes, 0 Hz to fs / 2"
-            job.picture("filters", plot.images(pictures, ["at the start", "learned"], columns=2, title=title)[0])
+        found |= _speech.learned(job, before, model.front_end.gains(), test.fs)
     found["accuracy_kernel_ridge"] = kernel_ridge(parts)
     found["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Round(model, scores, test, found)

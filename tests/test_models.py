@@ -57,6 +57,9 @@ COUNTS = {  # science.md B.5 and B.6
     "video_resnet:r3d_18": 33_371_472,
     "video_resnet:mc3_18": 11_695_440,
     "video_resnet:r2plus1d_18": 31_505_325,
+    "speech:full": 129_960 + 5_041_000 + 1_001_000 + 183_183,  # B.1: 8 taps x 45 x 360; 14 x 360 -> 1000 -> 1000 -> 183
+    "speech:limited": 14 * 54_150 + 2_101_000 + 1_001_000 + 183_183,
+    "speech:cnn": 246_706,
 }
 
 
@@ -129,7 +132,7 @@ def test_every_model_learns_in_one_and_three_dimensions(spec, ndim):
     options = {"ndim": ndim, "width": 1 / 16}
     shape = models.input_shape(spec, ndim=ndim, batch=2, smallest=True)
     if "size" in module.build.__kwdefaults__:
-        options["size"] = _common.of_variant(module.SMALLEST, spec.partition(":")[2])
+        options["size"] = _common.of_variant(module.SMALLEST, spec.partition(":")[2], ndim)
     model = models.build(spec, **options)
     x = torch.rand(shape, requires_grad=True)
     answer = first(model.train()(x))

@@ -63,7 +63,9 @@ def test_ap1_weights_are_shared_along_frequency_as_asked(tmp_path, made_root, sh
 def test_b2_learned_filters_are_told_beside_the_frozen_control(tmp_path, made_root):
     record = ran(made_root, tmp_path, "--front-end", "sinc", "--learned", "--averaged=false", "--sharing", "none")
     metrics = record["metrics"]
-    assert {"accuracy", "accuracy_frozen", "accuracy_learned", "drift_moved", "drift_furthest", "drift_widened"} <= set(metrics)
+    assert {"accuracy", "accuracy_frozen", "accuracy_learned", "drift_moved", "drift_furthest", "drift_widened"} <= set(
+        metrics
+    )
     assert metrics["drift_moved"] > 0
     assert Path(record["run_folder"], "plots", "filters.png").exists()
 

@@ -7,6 +7,7 @@ from sigconv.blocks.initial import he
 from sigconv.blocks.normalization import BatchNorm, LocalResponseNorm, local_response_norm
 from sigconv.blocks.partial import PartialConv
 from sigconv.blocks.residual import BasicBlock, Bottleneck, ZeroPadShortcut, skip
+from sigconv.blocks.sections import SectionConv, SectionPool
 from sigconv.blocks.stages import Stage
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Maxout",
     "PartialConv",
     "ScaledTanh",
+    "SectionConv",
+    "SectionPool",
     "Squeeze",
     "Stage",
     "Swish",

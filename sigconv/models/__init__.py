@@ -11,8 +11,10 @@ A model is a file here whose name has no underscore; it is found by that, and so
 the command line. It defines
 
     VARIANTS    the names build takes first; the first of them is the default
-    SIZE        the published input, samples along an axis: a number, (first, others), or a dict of those by variant
+    SIZE        the published input, samples along an axis: a number, (first, others), a function of ndim that says so,
+                or a dict of those by variant
     SMALLEST    the smallest legal input, likewise
+    USUAL       where variants differ in what is usual: {option whose default is None: a fact as SIZE is}
     build(variant=VARIANTS[0], *, ndim=2, in_channels=3, classes=1000, width=1.0, activation="relu", …) -> nn.Module
 """
 

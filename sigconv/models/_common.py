@@ -27,6 +27,7 @@ def recorded(build: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
     ['mnist1d', 'mlp']
     """
     signature = inspect.signature(build)
+    facts = build.__globals__.get("USUAL", {})
     first = next(iter(signature.parameters))
     name = build.__module__.rpartition(".")[2] if build.__name__ == "build" else build.__name__
 
@@ -35,7 +36,8 @@ def recorded(build: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
         model = build(*args, **options)
         given = signature.bind(*args, **options)
         given.apply_defaults()
-        record = {"model": name, "variant": str(given.arguments.pop(first)), "options": given.arguments}
+        variant = str(given.arguments.pop(first))
+        record = {"model": name, "variant": variant, "options": usual(facts, variant, given.arguments)}
         object.__setattr__(model, "built_from", record)  # plain values, nothing that torch should look at
         return model
 
@@ -65,6 +67,24 @@ def axes(size: Any, ndim: int) -> tuple[int, ...]:
     return (first, *[others] * (ndim - 1))
 
 
-def of_variant(fact: Any, variant: str) -> Any:
-    """What a model file says of a variant, where it says it by variant."""
-    return fact[variant] if isinstance(fact, Mapping) else fact
+def of_variant(fact: Any, variant: str, ndim: int = 1) -> Any:
+    """What a model file says of a variant, where it says it by variant; and of a number of axes, where it differs.
+
+    >>> of_variant({"m5": lambda ndim: 1024 if ndim == 1 else 32}, "m5", 3)
+    32
+    """
+    found = fact[variant] if isinstance(fact, Mapping) else fact
+    return found(ndim) if callable(found) else found
+
+
+def usual(facts: Mapping[str, Any], variant: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with those that are None as this variant is published: a file's USUAL, {option: fact}, ndim first.
+
+    >>> usual({"ndim": {"cnn": 2}, "in_channels": lambda ndim: 4 - ndim}, "cnn", {"ndim": None, "in_channels": None})
+    {'ndim': 2, 'in_channels': 2}
+    """
+    found = dict(options)
+    for name, fact in facts.items():
+        if found.get(name) is None:
+            found[name] = of_variant(fact, variant, found["ndim"] if name != "ndim" else 1)
+    return found

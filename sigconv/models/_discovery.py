@@ -62,6 +62,7 @@ def input_shape(
     """
     module, variant, given = read(spec)
     usual = {name: p.default for name, p in inspect.signature(module.build).parameters.items()} | given
-    size = _common.of_variant(module.SMALLEST if smallest else module.SIZE, variant)
-    channels = usual["in_channels"] if in_channels is None else in_channels
-    return (batch, channels, *_common.axes(size, usual["ndim"] if ndim is None else ndim))
+    usual |= {name: n for name, n in (("ndim", ndim), ("in_channels", in_channels)) if n is not None}
+    usual = _common.usual(getattr(module, "USUAL", {}), variant, usual)
+    size = _common.of_variant(module.SMALLEST if smallest else module.SIZE, variant, usual["ndim"])
+    return (batch, usual["in_channels"], *_common.axes(size, usual["ndim"]))

@@ -38,7 +38,8 @@ def stream(
 ) -> Stream:
     """A model over an endless signal: chunks of any size in, the outputs that are ready out, equal to offline.
 
-    model    in eval mode, where training changes its answers, of (batch, channels, …, samples), time last: any chain of what is local in time, and PCEN
+    model    of (batch, channels, …, samples), time last: any chain of what is local in time, and PCEN; in eval mode,
+             where training changes its answers
     block    samples: chunks are regrouped into blocks of so many from the stream's origin on, so that any chunking
              gives the same bits; adds block - 1 samples of latency at the most
     window   samples: a model of fixed clips, or one that sees all of time, slid over the signal: output j, on a new

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.blocks import PartialConv
+from sigconv.blocks import PartialConv, SectionConv, SectionPool
 from sigconv.convolution import LocalConv
 from sigconv.filters import FilterBank
 from sigconv.summary._fields import Axis
@@ -21,6 +21,7 @@ class Own(NamedTuple):
 
     macs: int
     look: Callable[[Axis], Axis] | None
+    layers: int = 1  # with weights
 
 
 def own_rule(module: nn.Module, x: Tensor, out: Tensor) -> Own | None:
@@ -34,6 +35,13 @@ def own_rule(module: nn.Module, x: Tensor, out: Tensor) -> Own | None:
         stride = tuple(-(-n // m) for n, m in zip(x.shape[2:], out.shape[2:], strict=True))
         gaps, before = (1,) * module.ndim, [(k - 1) // 2 for k in taps]
         macs = out.numel() * math.prod(taps)
+    elif isinstance(module, SectionConv):  # where a position has weights of its own, positions are step apart
+        taps, stride, gaps = module.kernel_size, module.stride, (1,) * module.ndim
+        stride = (module.step if module.share == 1 else 1, *stride[1:])
+        before = [margin for margin, _ in module.margins]
+        macs = out.numel() * math.prod(module.weight.shape[2:])
+    elif isinstance(module, SectionPool):  # sections lie side by side, and what they look at step apart
+        return Own(0, lambda axis: axis.window(module.pool, module.step) if axis.dim == 2 else axis, layers=0)
     elif isinstance(module, PartialConv):  # computes with zeros where nothing is joined
         return Own(out.numel() // module.out_channels * module.weight.numel(), None)
     else:

@@ -137,7 +137,7 @@ class Watcher(TorchFunctionMode):
             self._macs = own.macs
             if seen is not None and own.look is not None:
                 axes = (axis if axis.dim is None else own.look(axis) for axis in seen.axes)
-                self._seen[id(out)] = out, Seen(tuple(axes), seen.depth + 1)
+                self._seen[id(out)] = out, Seen(tuple(axes), seen.depth + own.layers)
         elif id(out) not in self._seen and module is self._layer:
             found, _ = everything(Call(type(module), args, {}, out, self.see))
             if found is not None:
