@@ -97,7 +97,8 @@ def keyword_spotting(
     found: dict[str, Any] = {"accuracy": accuracy(scores, targets)}
     if learned:
         found["accuracy_frozen"] = accuracy(*predict(trained(False, "frozen")[0], test, job=job))
-        found |= _speech.learned(job, *gains, train.fs)
+        before, after = gains
+        found |= _speech.learned(job, before, after, train.fs)
     found["accuracy_logistic"] = logistic(job, train, test)
     found["chance"] = float(targets.bincount().max() / len(targets))
     found["parameters"] = sum(p.numel() for p in net.parameters() if p.requires_grad)

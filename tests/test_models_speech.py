@@ -318,6 +318,20 @@ def test_stride_along_time_skips_frames_and_keeps_the_rest():
         torch.testing.assert_close(third, every[..., ::3], rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("variant", CAUSAL)
+def test_causal_maps_of_answers_stream_as_they_answer_offline(variant):
+    ndim, channels = (1, 40) if variant == "tdnn" else (2, 1)
+    options = {"ndim": ndim, "in_channels": channels, "classes": 3, "width": 1 / 16, "output": "map", "causal": True}
+    torch.manual_seed(0)
+    model = speech.build(variant, **options).double().eval()
+    x = wide(1, channels, *([40] if ndim == 2 else []), 50)
+    live = sc.stream(model)
+    got = torch.cat([*(live(chunk) for chunk in x.split(7, -1)), live.flush()], -1)
+    assert live.latency == (7 if variant == "cnn" else 0), "three poolings by 2 wait for their windows"
+    with torch.no_grad():
+        torch.testing.assert_close(got, model(x), rtol=1e-11, atol=1e-12)
+
+
 # Kept and refused
 
 KEPT = [

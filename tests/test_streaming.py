@@ -649,7 +649,7 @@ def test_whole_reads_arrays_memory_maps_and_chunks(tmp_path):
     near(wanted, offline(net, x), 1e-5)
     path = tmp_path / "x.npy"
     np.save(path, x.numpy())
-    mapped = whole(net, np.load(path, mmap_mode="r"), block=512)
+    mapped = whole(net, np.load(path, mmap_mode="r", allow_pickle=False), block=512)
     assert isinstance(mapped, np.ndarray)
     assert np.array_equal(mapped, wanted.numpy())
     assert list(whole(net, [])) == []
