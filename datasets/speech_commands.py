@@ -54,8 +54,9 @@ def load(root: Any = None, *, classes: int = 35, seconds: float = 1.0, seed: int
     root       a folder that holds speech_commands/, or is it; else $SIGCONV_DATA, the cache, a download of 2.4 GB,
                which is unpacked in the cache once
     classes    35: every word there is, whatever their number. 12: the ten commands, _silence_ and _unknown_, a tenth as
-               many of each as of commands (Warden 2018). Unknown words are chosen by the seed; silence is cut from the
-               noise anywhere, at any level: in training anew each time, else fixed by the seed
+               many of each as of commands (Warden 2018). Unknown words to train with are chosen by the seed; silence is
+               cut from the noise anywhere, at any level, in training anew each time. Validation and test set are
+               always the same
     seconds    length of a clip, the sound amid silence; of a longer one the loudest part
     held       bytes: parts that take no more as 16-bit numbers are read at once, else each clip when it is asked for
 
@@ -79,8 +80,8 @@ def load(root: Any = None, *, classes: int = 35, seconds: float = 1.0, seed: int
     for place, (part, names) in enumerate(found.names.items()):
         labels: Sequence[str] = [_plain(name).partition("/")[0] for name in names]
         if classes == 12:
-            names, labels = _twelve(found, part, np.random.default_rng((seed, place)))
-        fixed = None if part == "train" else (seed, place)
+            names, labels = _twelve(found, part, np.random.default_rng((0 if place else seed, place)))
+        fixed = None if part == "train" else (0, place)  # whatever the seed, one validation and one test set
         known = (*COMMANDS, SILENCE, UNKNOWN) if classes == 12 else found.words
         y = torch.tensor([known.index(label) for label in labels])
         parts.append(Clips(found.home, names, y, known, fs, samples, noise[part], fixed))

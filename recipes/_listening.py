@@ -43,8 +43,8 @@ class Listener:
     fs       its sampling rate in Hz, and that of the sound: blocks are one-dimensional, float32, of any length
     seconds  of a clip, the word amid silence
 
-    A word is told PAUSE seconds after its end, the same one whatever the blocks. What is kept is the word that goes on,
-    LONGEST seconds at most.
+    A word is told PAUSE seconds after it was last loud, the same one whatever the blocks. What is kept is the word that
+    goes on, LONGEST seconds at most.
     """
 
     def __init__(self, model: nn.Module, fs: int, classes: Sequence[str], seconds: float = 1.0) -> None:
@@ -105,7 +105,7 @@ class Listener:
         began, self.began = self.began, None
         if began is None or self.loud - began < SHORTEST * self.fs:
             return
-        end = min(self.loud + round(MARGIN * self.fs), self.first + len(self.held))
+        end = min(self.loud + round(MARGIN * self.fs), self.looked)  # whatever else of the block is there already
         sound = self.held[began - self.first : end - self.first]
         device = next(self.model.parameters()).device
         with torch.inference_mode():
@@ -113,6 +113,15 @@ class Listener:
             shares = self.model(clip).softmax(1)[0].cpu()
         best = int(shares.argmax())
         yield Heard(began / self.fs, end / self.fs, self.classes[best], float(shares[best]))
+
+
+def check(path: str | Path, fs: int) -> None:
+    """Raise ValueError or OSError, in a line, for a file that cannot be listened to up to its end."""
+    from sigconv.transforms.speech import Resample
+
+    Resample(wav.header(path).fs, fs)
+    for _ in wav.blocks(path, BLOCK):
+        pass
 
 
 def listen(path: str | Path, model: nn.Module, fs: int, classes: Sequence[str]) -> Iterator[Heard]:
@@ -143,7 +152,7 @@ def report(job: Job, path: Any, model: nn.Module, fs: int, classes: Sequence[str
     latency = Listener(model, fs, classes).latency
     job.note(
         f"{len(found)} words heard in {str(path)!r}, {console.duration(seconds)} long, in {console.duration(took)}: "
-        f"{seconds / max(took, 1e-9):.0f} times as fast as it was said; each is told {latency:.2f} s after its end."
+        f"{seconds / max(took, 1e-9):.0f} times as fast as it was said; each is told {latency:.2f} s after it is over."
     )
     rows = [(f"{h.begin:.2f}", f"{h.end:.2f}", h.word, f"{h.probability:.4f}") for h in found]
     header_row = ("begin", "end", "word", "probability")

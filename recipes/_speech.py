@@ -41,9 +41,26 @@ class Classifier(nn.Module):
 
     def picture(self, x: Tensor) -> Tensor:
         """What the network sees: (batch, channels, bands, frames)."""
-        x = x / loudness(x)
+        x = x / loudness(x, framed(self.front_end.fs))
         found = self.front_end(x)
         return levelled(found, power(x, found.shape[-1]))
+
+
+class Together(nn.Module):
+    """Several classifiers that answer together: waves (batch, 1, samples) -> log of their mean probabilities."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, classes)."""
+        return torch.stack([member(x).softmax(1) for member in self.members]).mean(0).log()
+
+
+def framed(fs: float) -> int:
+    """Samples of a window of 32 ms, a multiple of 4."""
+    return 4 * max(round(0.008 * fs), 1)
 
 
 def power(x: Tensor, frames: int) -> Tensor:
@@ -66,16 +83,16 @@ def varied(x: Tensor, generators: Sequence[torch.Generator], fs: float) -> Tenso
     Throats within 35 %, tempi within 52 %, moments within 0.19 s, noise 15 to 65 dB down, tilted; curves of a
     microphone within some 20 dB; a band of up to a seventh of the mels and a stretch of up to 0.15 s are left out.
     """
-    u = augment.uniforms(generators, 16, x)
-    x = voice(x, torch.exp(0.3 * u[:, 0]), torch.exp(0.42 * u[:, 1]), 0.1875 * fs * u[:, 2])
+    u, n_fft = augment.uniforms(generators, 16, x), framed(fs)
+    x = voice(x, torch.exp(0.3 * u[:, 0]), torch.exp(0.42 * u[:, 1]), 0.1875 * fs * u[:, 2], n_fft=n_fft)
     across = torch.linspace(-1, 1, KNOTS).to(x)
     column = lambda i: u[:, i, None]
     ripple = torch.sin((1.25 + 0.75 * column(7)) * math.pi * across + math.pi * column(8))
     channel = 10 * column(5) * across + 4 * (1 + column(6)) * ripple
-    hiss = equalize(augment.normals(generators, x), 8 * column(4) * across)
-    x = noisy(x, hiss, 40 + 25 * u[:, 3])
+    hiss = equalize(augment.normals(generators, x), 8 * column(4) * across, fs)
+    x = noisy(x, hiss, 40 + 25 * u[:, 3], n_fft)
     left_out = augment.mask(torch.ones_like(channel), u[:, 9], u[:, 10], axis=-1, widest=6)
-    x = equalize(x, channel + DEEP * (1 - left_out))
+    x = equalize(x, channel + DEEP * (1 - left_out), fs)
     return augment.mask(x, u[:, 11], u[:, 12], axis=-1, widest=0.15 * fs)
 
 
@@ -94,10 +111,15 @@ def others(generators: Sequence[torch.Generator], member: int) -> Sequence[torch
     return [torch.Generator().manual_seed((g.initial_seed() + 7919 * member) % 2**63) for g in generators]
 
 
-def say_again(x: Tensor, throat: float, tempo: float) -> Tensor:
+def say_again(x: Tensor, throat: float, duration: float, fs: float) -> Tensor:
     """Waves (batch, 1, samples) by one other throat, at one other tempo."""
     ones = torch.ones(min(len(x), PART), dtype=x.dtype, device=x.device)
-    return torch.cat([voice(part, throat * ones[: len(part)], tempo * ones[: len(part)]) for part in x.split(PART)])
+
+    def again(part: Tensor) -> Tensor:
+        each = ones[: len(part)]
+        return voice(part, throat * each, duration * each, n_fft=framed(fs))
+
+    return torch.cat([again(part) for part in x.split(PART)])
 
 
 def network(front_end: FrontEnd, classes: int, sharing: str | None = None, activation: str = "relu") -> nn.Module:

@@ -16,14 +16,20 @@ class Quiet(Job):
         """Nothing."""
 
 
-def finished(job: Job, *keys: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The trainings that the run folder has already, by the values of these keys; a line cut short is no training."""
+def finished(job: Job, *keys: str, data: str | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The trainings that the run folder has already, by the values of these keys; a line cut short is no training.
+
+    data is the fingerprint that rows keep of what they were trained on; ValueError where one has another.
+    """
     if job.folder is None or not job.resuming or not (job.folder / "metrics.jsonl").is_file():
         return {}
     rows = []
     for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
+    other = next((row["data"] for row in rows if data is not None and row.get("data") != data), None)
+    if other is not None:
+        raise ValueError(f"{str(job.folder)!r} has trainings on other data ({other}, now {data}): start a new run")
     job.rewind("", rows)
     job.say(f"going on after {len(rows)} trainings")
     return {tuple(row[key] for key in keys): row for row in rows}

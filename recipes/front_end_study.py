@@ -31,6 +31,7 @@ from sigconv.recipes import _speech
 from sigconv.recipes._study import Quiet, finished
 from sigconv.train import evaluate, fit, run, seeds
 from sigconv.train.devices import threads
+from sigconv.train.fingerprint import fingerprint
 from sigconv.train.job import Job
 from sigconv.transforms.speech import FRONT_ENDS, Drift, drift, front_end
 
@@ -70,7 +71,8 @@ def front_end_study(
     whole = data.everything(data_root, seconds=seconds)
     speakers = sorted(set(whole.speakers))
     job.tested_on(whole)
-    cells = finished(job, "front_end", "mode", "sharing", "speaker")
+    marked = fingerprint(whole)["sha256"][:16]
+    cells = finished(job, "front_end", "mode", "sharing", "speaker", data=marked)
     total = len(rows[0]) * len(rows[1]) * len(columns) * len(speakers)
     waves = said(whole, ways, job.seed)
     options = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
@@ -83,7 +85,9 @@ def front_end_study(
             pool = waves if mode == "learned" else looked_at(waves, kind, whole.fs, job)
             for key in missing:
                 row = cell(job, key, pool, whole, options)
-                cells[key] = dict(zip(("front_end", "mode", "sharing", "speaker"), key, strict=True)) | row
+                cells[key] = (
+                    dict(zip(("front_end", "mode", "sharing", "speaker"), key, strict=True)) | row | {"data": marked}
+                )
                 job.record({"model": f"{len(cells)} of {total}: {' '.join(key)}"} | cells[key], epochs)
     wanted = [row for key, row in cells.items() if key[0] in rows[0] and key[1] in rows[1] and key[2] in columns]
     return summary(job, wanted)
@@ -119,12 +123,13 @@ class Ways:
 
 def said(whole: data.Clips, ways: int, seed: int) -> Ways:
     """Every recording as it is, and in so many other ways, the loudest frame of each of power 1."""
-    found = [whole.x / _speech.loudness(whole.x)]
+    frame = _speech.framed(whole.fs)
+    found = [whole.x / _speech.loudness(whole.x, frame)]
     for way in range(ways):
         generators = [seeds.generator(seed, way, index) for index in range(len(whole))]
         parts = zip(whole.x.split(PART), range(0, len(whole), PART), strict=True)
         said = [_speech.varied(x, generators[i : i + PART], whole.fs) for x, i in parts]
-        found.append(torch.cat([x / _speech.loudness(x) for x in said]))
+        found.append(torch.cat([x / _speech.loudness(x, frame) for x in said]))
     return Ways(torch.stack(found), whole.y)
 
 

@@ -129,11 +129,11 @@ def classifier(
 ) -> Any:
     """Waves (batch, 1, samples) -> (batch, classes)."""
     if model == "m5":
-        return Loud(models.speech.build("m5", classes=classes, activation=activation))
+        return Loud(models.speech.build("m5", classes=classes, activation=activation), fs)
     if model == "sincnet":
         chunk = min(round(CHUNK * fs), samples)
         return Loud(
-            Chunks(models.speech.build("sincnet", classes=classes, size=chunk, fs=fs), chunk, round(EVERY * fs))
+            Chunks(models.speech.build("sincnet", classes=classes, size=chunk, fs=fs), chunk, round(EVERY * fs)), fs
         )
     front = front_end_of(front_end or "log_mel", fs, learnable=learned)
     if model == "tdnn":
@@ -147,13 +147,13 @@ def classifier(
 class Loud(nn.Module):
     """A network on waves whose loudest frame is brought to power 1."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, fs: float) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.frame = network, _speech.framed(fs)
 
     def forward(self, x: Tensor) -> Tensor:
         """A score for every class."""
-        return self.network(x / loudness(x))
+        return self.network(x / loudness(x, self.frame))
 
 
 class Chunks(nn.Module):

@@ -30,7 +30,6 @@ from torch import Tensor, nn
 import sigconv as sc
 from sigconv import nd, plot
 from sigconv.datasets import spoken_digits as data
-from sigconv.readers import wav
 from sigconv.recipes import _listening, _speech
 from sigconv.train import accuracy, fit, predict, run, seeds
 from sigconv.train.assessment import assess
@@ -39,7 +38,7 @@ from sigconv.transforms import augment
 from sigconv.transforms.speech import front_end as made
 
 SPLITS = ("official", "speaker")
-VIEWS = [(throat, tempo) for throat in (0.9, 1.0, 1.1) for tempo in (0.9, 1.1)]
+VIEWS = [(throat, duration) for throat in (0.9, 1.0, 1.1) for duration in (0.9, 1.1)]
 
 
 def spoken_digits(
@@ -80,7 +79,7 @@ def spoken_digits(
     """
     nd.one_of(split, SPLITS, "split")
     if listen is not None:
-        wav.header(listen)  # one that cannot be listened to is said before any training
+        _listening.check(listen, data.FS)  # what cannot be listened to is said before any training
     whole = data.everything(data_root)
     each = split == "speaker" and test_speaker is None
     speakers = sorted(set(whole.speakers)) if each else []
@@ -100,14 +99,16 @@ def spoken_digits(
     job.tested_on(whole if each else parts.test)
     _report(job, rounds, speakers)
     if listen is not None:
-        _listening.report(job, listen, rounds[0].model, whole.fs, data.CLASSES)
+        if each:
+            job.note(f"the networks that have not heard {speakers[0]} listen")
+        _listening.report(job, listen, _speech.Together(rounds[0].models), whole.fs, data.CLASSES)
     return _metrics(rounds, speakers)
 
 
 class Round(NamedTuple):
     """Networks trained on some speakers, and what came of them on others."""
 
-    model: _speech.Classifier
+    models: list[_speech.Classifier]
     scores: Tensor
     test: data.Clips
     metrics: dict[str, float]
@@ -131,7 +132,7 @@ def one_round(job: Job, name: str, parts: Any, asked: dict[str, Any], training: 
         found |= _speech.learned(job, before, model.front_end.gains(), test.fs)
     found["accuracy_kernel_ridge"] = kernel_ridge(parts)
     found["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Round(model, scores, test, found)
+    return Round([net for net, _ in nets], scores, test, found)
 
 
 def against_frozen(
@@ -161,8 +162,8 @@ def trained(
 def said_again(job: Job, model: nn.Module, test: data.Clips) -> Tensor:
     """Probabilities of every clip (clips, classes), the mean over the ways to say it."""
     total = torch.zeros(())
-    for throat, tempo in VIEWS:
-        view = data.Arrays(_speech.say_again(test.x, throat, tempo), test.y, data.CLASSES)
+    for throat, duration in VIEWS:
+        view = data.Arrays(_speech.say_again(test.x, throat, duration, test.fs), test.y, data.CLASSES)
         total = total + predict(model, view, job=job)[0].softmax(1)
     return total / len(VIEWS)
 
@@ -192,7 +193,7 @@ def _metrics(rounds: list[Round], speakers: list[str]) -> dict[str, Any]:
     found["parameters"] = rounds[0].metrics["parameters"]
     if speakers:
         found["accuracy_worst"] = min(r.metrics["accuracy"] for r in rounds)
-        found |= {f"accuracy_{speaker}": r.metrics["accuracy"] for speaker, r in zip(speakers, rounds, strict=True)}
+        found |= {f"accuracy_of_{speaker}": r.metrics["accuracy"] for speaker, r in zip(speakers, rounds, strict=True)}
     return found
 
 
@@ -211,7 +212,7 @@ def _report(job: Job, rounds: list[Round], speakers: list[str]) -> None:
         f"{first.test.y[i]} taken for {first.scores[i].argmax()}" if wrong else f"{first.test.y[i]}" for i in shown
     ]
     with torch.no_grad():
-        pictures = first.model.cpu().picture(first.test.x[shown])[:, 0]
+        pictures = first.models[0].cpu().picture(first.test.x[shown])[:, 0]
     title = "mistakes" if wrong else "no mistakes; the first of the test set"
     job.picture("test_pictures", plot.images(pictures, names, title=title)[0])
 

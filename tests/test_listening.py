@@ -68,6 +68,13 @@ def test_n28_the_same_words_whatever_the_blocks(block):
     assert heard_in(sound, block) == heard_in(sound, 800)
 
 
+@pytest.mark.parametrize("block", [80, 333, 12_345])
+def test_n28_a_word_that_does_not_end_is_cut_alike_whatever_the_blocks(block):
+    t = np.arange(3 * FS) / FS
+    sound = np.concatenate([np.zeros(4000), 0.3 * np.sin(2 * np.pi * 500 * t), np.zeros(4000)]).astype(np.float32)
+    assert heard_in(sound, block) == heard_in(sound, 801)
+
+
 def test_a_word_is_told_its_latency_after_its_end():
     sound, [(_, end)] = said(["low"])
     listener = Listener(ByPitch(), FS, CLASSES)

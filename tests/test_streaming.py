@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 import sigconv as sc
 from sigconv import nd
-from sigconv.filters import auditory, gabor
+from sigconv.filters import auditory, gabor, scattering
 from sigconv.streaming import whole
 from sigconv.transforms import speech
 
@@ -515,6 +515,16 @@ REFUSED = {
     "Softmax": (nn.Sequential(conv(), nn.Softmax(-1)), "1 (Softmax) sees all of time"),
     "strict": (sc.Conv1d(1, 1, 3, 2, strict=True), "the model (Conv1d) is strict about the signal's length"),
     "circular": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "the model (Conv1d) joins the end"),
+    **{
+        f"circular {type(module).__name__}": (module, f"the model ({type(module).__name__}) joins the end")
+        for module in (
+            speech.Spectrogram(64, 16, padding_mode="circular"),
+            speech.LogMel(8000, padding_mode="circular"),
+            speech.Deltas(padding_mode="circular"),
+            speech.Resample(16000, 8000, padding_mode="circular"),
+            scattering.Scattering(3, ndim=1, padding_mode="circular"),
+        )
+    },
     "functional": (nn.Sequential(Functional()), "0 (Functional) is not local"),
     "bank in frequency": (gabor.log_gabor([0.1], [0.5]), "is made in frequency: it sees all of an axis"),
     "MFCC": (speech.MFCC(8000, top_db=80.0), "the model (MFCC) has no reach (MFCC with top_db sees the whole"),

@@ -144,3 +144,36 @@ def test_r_each_variant_is_a_function_of_its_generator_alone():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected \(batch, 1, samples\)"):
         augment.voice(torch.zeros(shape), ONE, ONE)
+
+
+def vowel(pitch, formant, n=8000):
+    """Harmonics of a pitch under one resonance, 200 Hz wide."""
+    t = torch.arange(n, dtype=torch.float64) / FS
+    k = torch.arange(1, int(FS / 2 / pitch))[:, None]
+    strength = 1 / (1 + ((k * pitch - formant) / 200.0).square())
+    return (strength * torch.sin(2 * math.pi * pitch * k * t)).sum(0).reshape(1, 1, -1)
+
+
+def spacing_and_peak(x):
+    """The pitch by the autocorrelation, the formant as the centre of power around the strongest harmonic."""
+    power = torch.fft.rfft(x[0, 0, 1000:-1000] * torch.hann_window(6000, dtype=x.dtype)).abs().square()
+    correlation = torch.fft.irfft(power)
+    lag = 30 + correlation[30:100].argmax().item()
+    frequency = torch.linspace(0, FS / 2, len(power), dtype=x.dtype)
+    return FS / lag, ((power * frequency).sum() / power.sum()).item()
+
+
+def test_pitch_and_throat_move_apart():
+    x = vowel(120.0, 1500.0)
+    pitch, formant = spacing_and_peak(x)
+    high = voice(x, ONE, ONE, pitch=1.25 * ONE)
+    found = spacing_and_peak(high)
+    assert found[0] == pytest.approx(1.25 * pitch, rel=0.03)
+    assert found[1] == pytest.approx(formant, rel=0.08)  # harmonics stand elsewhere under it
+    long = voice(x, 0.85 * ONE, ONE, pitch=ONE)
+    found = spacing_and_peak(long)
+    assert found[0] == pytest.approx(pitch, rel=0.03)
+    assert found[1] == pytest.approx(0.85 * formant, rel=0.05)
+    same = voice(x, 1.1 * ONE, ONE, pitch=1.1 * ONE)
+    wanted = voice(x, 1.1 * ONE, ONE)
+    assert spacing_and_peak(same) == pytest.approx(spacing_and_peak(wanted), rel=0.02)

@@ -63,6 +63,8 @@ class Held(nn.Module):
     0.0625 cycles per sample does. value(name) gives what counts, in units; state_dict holds what is kept.
     """
 
+    decays = False  # weight decay would pull a frequency to 0, and call it learned
+
     def hold(
         self, name: str, values: Tensor, least: Any, most: Any, learnable: bool, why: str, unit: Any = 1.0
     ) -> None:

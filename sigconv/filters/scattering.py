@@ -83,7 +83,8 @@ class Scattering(nn.Module):
     order         1 or 2
     stride        between outputs, 2^J unless given; 1 keeps every position
     oversampling  None: moduli are kept at every sample, exact. A number: those of scale j at every 2^(j - number)-th,
-                  up to 3 times quicker on long lines; 1 changes outputs by 3 in 1000 of their norm, 0 by 1 in 100
+                  up to 3 times quicker on long lines; 1 changes outputs by 3 in 1000 of their norm, 0 by 1 in 100;
+                  with Q of 4 and more, whose moduli are slower, 0 by less than that and -1 by 1 in 100
     padding_mode  what lies beyond the ends, at every stage
     learnable     the wavelets' frequencies and widths train (a parametric scattering network, Gauthier et al. 2022)
 

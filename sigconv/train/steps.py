@@ -33,11 +33,16 @@ def scale(schedule: str, progress: float) -> float:
 
 
 def steps_of(kind: Any, model: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
-    """The optimizer by name or as made; decay pulls at weights, not at biases and norms."""
+    """The optimizer by name or as made; decay pulls at weights, not at biases, norms and what has a meaning.
+
+    The last are parameters of modules that say decays = False: the frequencies and widths of filter banks.
+    """
     if callable(kind):
         return kind(model.parameters())
-    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    kept = {id(p) for m in model.modules() if not getattr(m, "decays", True) for p in m.parameters(recurse=False)}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.ndim > 1 and id(p) not in kept]
+    others = [p for p in trained if p.ndim <= 1 or id(p) in kept]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     if not weight_decay:  # one group is stepped quicker than two
         groups = [{"params": [p for p in model.parameters() if p.requires_grad], "weight_decay": 0.0}]

@@ -96,7 +96,8 @@ def build(
     dropout                       before or between the last layers
     maps, hidden                  channels of the convolutions and units of the fully connected layers, before width
     batch_norm                    after every layer                        (full limited none dense; others always do)
-    causal                        no position of time looks ahead          (full limited none dense cnn tdnn)
+    causal                        no convolution looks ahead in time       (full limited none dense cnn tdnn); cnn's
+                                  poolings do, by 7 frames in all
     output                        "average", or "map": (batch, classes, *positions), answers at every place, which takes
                                   the weights of "average" too               (all but sincnet)
     pooling, kernel_size, pool, pool_stride    "max" or "softmax", whose window is learned; taps along the bands, 8;

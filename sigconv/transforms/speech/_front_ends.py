@@ -34,7 +34,7 @@ class Energy(nn.Module):
         super().__init__()
         self.filters, self.stride = filters, stride
         power = kernels(filters).detach().abs().square().sum(-1, keepdim=True)
-        self.register_buffer("level", (1 / power).float(), persistent=False)
+        self.register_buffer("level", (1 / power).float())  # of filters drawn at random too
 
     def forward(self, x: Tensor) -> Tensor:
         """What each filter passes of the power."""
@@ -121,7 +121,7 @@ class Log(nn.Module):
 
 
 class Scattered(nn.Module):
-    """Scattering as channels over bands: (batch, 1, samples) -> (batch, 1 + scales, bands, ceil(samples / 2^J)).
+    """Energies of scattering as channels over bands: (batch, 1, samples) -> (batch, J, bands, ceil(samples / 2^J)).
 
     Channel 0 is the first order; channel j what the moduli of each band do at the scale of 2^j samples, nothing where
     the band is slower than that itself. The slowest bands beyond those asked for are left out.
@@ -140,8 +140,8 @@ class Scattered(nn.Module):
         self.register_buffer("order", torch.tensor(rows), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The magnitudes of every path, put in order."""
-        found = nn.functional.pad(self.filters(waves(x)), (0, 0, 0, 1))  # the last row is what is missing
+        """The energy of every path, put in order."""
+        found = nn.functional.pad(self.filters(waves(x)).square(), (0, 0, 0, 1))  # the last row is what is missing
         return found[:, self.order.flatten()].unflatten(1, tuple(self.order.shape))
 
     @property
@@ -195,7 +195,7 @@ def front_end(
     bands: int = 40,
     hop: float = 0.0125,
     learnable: bool = False,
-    fmin: float = 40.0,
+    fmin: float | None = None,
     fmax: float | None = None,
 ) -> FrontEnd:
     """What stands between a wave and a network, by name: (batch, 1, samples) -> (batch, channels, bands, frames).
@@ -207,10 +207,11 @@ def front_end(
     raw          as many filters of 32 ms drawn at random, energy, low-pass; every tap trains
     scattering   moduli of wavelets (channel 0) and moduli of wavelets of those, by scale; frequencies and widths train
 
-    fs, fmin, fmax (at most fs / 2, its default) in Hz, hop in seconds; scattering takes the nearest power of two of
-    samples. Waves whose loudest frame has power 1 are expected: what is 60 dB below is silence. All but leaf answer
-    in decibels. learnable=False is the control: the same filters, as they start. Float32 or float64, any device. Raises
-    ValueError for another kind, and where bands or frequencies do not fit.
+    fs, fmin (40) and fmax (fs / 2) in Hz, which raw and scattering do not take; hop in seconds, for scattering the
+    nearest power of two of samples. Waves whose loudest frame has power 1 are expected: what is 60 dB below is silence.
+    All but leaf answer in decibels, of weights and a scale of their own (log_mel is librosa's). learnable=False is the
+    control: the same filters, as they start. Float32 or float64, any device. Raises ValueError for another kind, and
+    where bands or frequencies do not fit.
 
     >>> front_end("gabor", 8000)(torch.zeros(2, 1, 8000)).shape
     torch.Size([2, 1, 40, 80])
@@ -218,10 +219,14 @@ def front_end(
     Source: B.2, C.2, C.6.
     """
     maker = FRONT_ENDS[nd.one_of(kind, tuple(FRONT_ENDS), "front end")]
+    if kind in UNBOUND and not fmin is fmax is None:
+        raise ValueError(f"fmin={fmin}, fmax={fmax}: front end {kind!r} has no such limits, leave them out")
     step, bands = round(hop * fs), nd.count(bands, "bands")
     if step < 1:
         raise ValueError(f"hop {hop} s is {hop * fs:.3g} samples at fs={fs}: expected at least 1")
-    step, parts = maker(float(fs), bands, step, fmin, fs / 2 if fmax is None else fmax, learnable)
+    step, parts = maker(
+        float(fs), bands, step, FMIN if fmin is None else fmin, fs / 2 if fmax is None else fmax, learnable
+    )
     return FrontEnd(kind, fs, bands, step, learnable, parts)
 
 
@@ -246,7 +251,10 @@ def _leaf(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: 
 
 
 def _sinc(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
-    bank = sinc.mel(bands, fs, size=_taps(fs), least=50.0, learnable=learnable)
+    found = auditory.bands("mel", bands, fmin, fmax, fs, htk=True)
+    edges = [torch.from_numpy(edge + found.centre) / 2 for edge in (found.low, found.high)]  # where triangles are half
+    names = [f"sinc{i}" for i in range(bands)]
+    bank = sinc.bank(*edges, size=_taps(fs), fs=fs, learnable=learnable, names=names, unit="s")
     return hop, [Energy(bank), _smooth(fs, bands, hop), Log()]
 
 
@@ -259,7 +267,7 @@ def _raw(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: b
 def _scattering(fs: float, bands: int, hop: int, fmin: float, fmax: float, learnable: bool) -> Parts:
     octaves = max(hop - 1, 1).bit_length()
     octaves -= hop / 2 ** (octaves - 1) < 2**octaves / hop  # the nearer power of two
-    return 2**octaves, [Scattered(bands, octaves, learnable), Log(FLOOR**0.5)]
+    return 2**octaves, [Scattered(bands, octaves, learnable), Log()]
 
 
 FRONT_ENDS: dict[str, Callable[..., Parts]] = {
@@ -270,6 +278,8 @@ FRONT_ENDS: dict[str, Callable[..., Parts]] = {
     "raw": _raw,
     "scattering": _scattering,
 }
+UNBOUND = ("raw", "scattering")
+FMIN = 40.0  # Hz, where nothing else is said
 SLOW = 800  # samples per second that hold the energy of any band of speech
 
 

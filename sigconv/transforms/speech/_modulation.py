@@ -68,6 +68,12 @@ class SpectroTemporal(nn.Module):
         )
         self.names = [f"{name}/{b}" for name, c in zip(self.filters.names, chosen, strict=True) for b in c]
 
+    @property
+    def reach(self) -> Any:
+        """What a frame sees of the wave."""
+        half = (self.filters.kernel_size or (1, 1))[1] // 2
+        return self.log_mel.reach.then(nd.Reach(1, half, half))
+
     def forward(self, x: Tensor) -> Tensor:
         """The energies of a wave, or of a batch of waves."""
         work = x.to(torch.promote_types(x.dtype, torch.float32)) if x.is_floating_point() else x
