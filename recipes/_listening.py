@@ -20,10 +20,12 @@ from sigconv.train.job import Job
 
 FRAME = 0.010  # seconds: loudness is looked at so often
 ABOVE, BELOW = 12.0, 35.0  # dB: a word stands out from what is around by so much, and ends so far below its peak
-QUIETEST = -70.0  # dB of full scale: below it there is silence, whatever is around
+QUIETEST = -85.0  # dB of full scale: below it there is silence, whatever is around
 ROOM = -45.0  # dB: a recording that begins louder than this begins in a word
 RISES, FALLS = 0.02, 0.3  # part of the way by which the level around follows a frame that is louder, or quieter
-PAUSE, SHORTEST, LONGEST, MARGIN = 0.15, 0.06, 1.5, 0.03  # seconds
+PAUSE, SHORTEST, LONGEST, MARGIN = 0.15, 0.1, 1.5, 0.03  # seconds
+SURE = 0.35  # probability: what the classifier is less sure of is taken for no word
+LOUDEST = 1e3  # of a sample: full scale is 1
 BLOCK = 1 << 16  # samples of a file at a time
 
 
@@ -67,7 +69,7 @@ class Listener:
         whole = (self.first + len(self.held) - self.looked) // self.frame
         start = self.looked - self.first
         frames = self.held[start : start + whole * self.frame].reshape(whole, self.frame)
-        levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-12)
+        levels = 10 * np.log10(frames.var(1, dtype=np.float64) + 1e-12)  # a constant offset is silent
         found = [heard for level in levels.tolist() for heard in self._frame(level)]
         needed = self.looked - round(MARGIN * self.fs) - self.frame if self.began is None else self.began
         drop = max(needed - self.first, 0)
@@ -109,23 +111,31 @@ class Listener:
         sound = self.held[began - self.first : end - self.first]
         device = next(self.model.parameters()).device
         with torch.inference_mode():
-            clip = torch.from_numpy(amid(sound, self.samples))[None, None].to(device)
+            clip = torch.from_numpy(amid(sound - sound.mean(), self.samples))[None, None].to(device)
             shares = self.model(clip).softmax(1)[0].cpu()
         best = int(shares.argmax())
-        yield Heard(began / self.fs, end / self.fs, self.classes[best], float(shares[best]))
+        if shares[best] >= SURE:
+            yield Heard(began / self.fs, end / self.fs, self.classes[best], float(shares[best]))
 
 
 def check(path: str | Path, fs: int) -> None:
     """Raise ValueError or OSError, in a line, for a file that cannot be listened to up to its end."""
     from sigconv.transforms.speech import Resample
 
-    Resample(wav.header(path).fs, fs)
-    for _ in wav.blocks(path, BLOCK):
-        pass
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {str(path)!r} to listen to: give a WAV file")
+    found = wav.header(path).fs
+    try:
+        Resample(found, fs)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} cannot be listened to at {found} Hz: {error}") from None
+    for block in wav.blocks(path, BLOCK):
+        if np.abs(block).max(initial=0) > LOUDEST:
+            raise ValueError(f"{str(path)!r} has samples of {np.abs(block).max():.3g}: expected about -1 to 1")
 
 
 def listen(path: str | Path, model: nn.Module, fs: int, classes: Sequence[str]) -> Iterator[Heard]:
-    """The words in a WAV file of any length, sampling rate and number of channels, in constant memory."""
+    """The words in a WAV file of any length, sampling rate and number of channels (their mean), in constant memory."""
     from sigconv.transforms.speech import Resample
 
     header = wav.header(path)
@@ -140,7 +150,7 @@ def listen(path: str | Path, model: nn.Module, fs: int, classes: Sequence[str]) 
 
 
 def report(job: Job, path: Any, model: nn.Module, fs: int, classes: Sequence[str]) -> list[Heard]:
-    """Tell what is heard in a file as it goes: on the screen, in the run folder's heard.tsv, in the report."""
+    """Tell what is heard in a file as it goes: on the screen, in the run folder's heard-FILE.tsv, in the report."""
     header = wav.header(path)
     seconds, began = header.samples / header.fs, time.monotonic()
     job.say(f"listening to {str(path)!r}: {console.duration(seconds)} at {header.fs} Hz")
@@ -150,14 +160,15 @@ def report(job: Job, path: Any, model: nn.Module, fs: int, classes: Sequence[str
         job.say(f"{heard.begin:9.2f} to {heard.end:.2f} s  {heard.word}  {heard.probability:.2f}")
     took = time.monotonic() - began
     latency = Listener(model, fs, classes).latency
+    pace = f"{seconds / took:.0f} times as fast as it was said; " if took > 1 else ""
     job.note(
         f"{len(found)} words heard in {str(path)!r}, {console.duration(seconds)} long, in {console.duration(took)}: "
-        f"{seconds / max(took, 1e-9):.0f} times as fast as it was said; each is told {latency:.2f} s after it is over."
+        f"{pace}each is told {latency:.2f} s after it is over."
     )
     rows = [(f"{h.begin:.2f}", f"{h.end:.2f}", h.word, f"{h.probability:.4f}") for h in found]
     header_row = ("begin", "end", "word", "probability")
     job.table("heard", rows, header_row)
     if job.folder is not None:
         lines = ["\t".join(row) for row in (header_row, *rows)]
-        files.write_text(job.folder / "heard.tsv", "\n".join(lines) + "\n")
+        files.write_text(job.folder / f"heard-{Path(path).stem}.tsv", "\n".join(lines) + "\n")
     return found

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import nd, plot
+from sigconv import models, nd, plot
 from sigconv.datasets import spoken_digits as data
 from sigconv.recipes import _listening, _speech
 from sigconv.train import accuracy, fit, predict, run, seeds
@@ -58,11 +58,11 @@ def spoken_digits(
     epochs: int = 20,
     lr: float = 4e-3,
     batch_size: int = 32,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train on recordings and test on the official split, on a speaker left out, or on each of them in turn.
 
     Args:
-        split: official, or speaker: each speaker in turn is left out and tested on
+        split: official, or speaker: each speaker in turn is left out and tested on, or the one named by test_speaker
         test_speaker: name of the one speaker whose recordings are the test set
         front_end: log_mel, gabor, leaf, sinc, raw or scattering
         learned: whether the front end's filters train; the same net on fixed ones is trained beside it
@@ -78,13 +78,20 @@ def spoken_digits(
         batch_size: recordings a step
     """
     nd.one_of(split, SPLITS, "split")
-    if listen is not None:
-        _listening.check(listen, data.FS)  # what cannot be listened to is said before any training
-    whole = data.everything(data_root)
     each = split == "speaker" and test_speaker is None
-    speakers = sorted(set(whole.speakers)) if each else []
     asked = {"learned": learned, "sharing": sharing, "activation": activation, "members": nd.count(members, "members")}
     asked |= {"front_end": front_end, "augmented": augmented, "averaged": averaged}
+    built(data.FS, asked)  # what cannot be built is said before anything is read
+    if listen is not None:
+        _listening.check(listen, data.FS)  # what cannot be listened to is said before any training
+    if listen is not None and job.resuming and job.folder is not None and (job.folder / "result.json").is_file():
+        first = "without_0" if each else "model"
+        names = ["model", *(f"{first}_{member}" for member in range(1, members))]
+        together = _speech.Together([loaded(job, name, asked) for name in names])
+        _listening.report(job, listen, together, data.FS, data.CLASSES)
+        return None  # the run is as it was
+    whole = data.everything(data_root)
+    speakers = sorted(set(whole.speakers)) if each else []
     training = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     rounds = []
     for number, speaker in enumerate(speakers or [test_speaker]):
@@ -101,7 +108,7 @@ def spoken_digits(
     if listen is not None:
         if each:
             job.note(f"the networks that have not heard {speakers[0]} listen")
-        _listening.report(job, listen, _speech.Together(rounds[0].models), whole.fs, data.CLASSES)
+        _listening.report(job, listen, _speech.Together(rounds[0].models), data.FS, data.CLASSES)
     return _metrics(rounds, speakers)
 
 
@@ -149,14 +156,27 @@ def trained(
 ) -> tuple[_speech.Classifier, Tensor]:
     """A network with its front end, trained, and what the filters passed before that."""
     seeds.everything(job.seed + 1000 * member)  # learned and fixed filters start alike
-    front = made(asked["front_end"], parts.train.fs, learnable=asked["learned"])
-    network = _speech.network(front, len(data.CLASSES), asked["sharing"], asked["activation"])
-    model, before = _speech.Classifier(front, network), front.gains()
+    model = built(parts.train.fs, asked)
+    before = model.front_end.gains()
     vary = lambda x, generators: _speech.varied(x, _speech.others(generators, member), parts.train.fs)
     heard = augment.Augmented(parts.train, vary) if asked["augmented"] else parts.train
     options: dict[str, Any] = {"schedule": "one-cycle", "weight_decay": 0.02, "average": 0.98, **training}
     fit(model, heard, parts.valid, job=job, loss=nn.CrossEntropyLoss(label_smoothing=0.1), name=name, **options)
     return model, before
+
+
+def built(fs: float, asked: dict[str, Any]) -> _speech.Classifier:
+    """Waves to digits, before any training."""
+    front = made(asked["front_end"], fs, learnable=asked["learned"])
+    return _speech.Classifier(front, _speech.network(front, len(data.CLASSES), asked["sharing"], asked["activation"]))
+
+
+def loaded(job: Job, name: str, asked: dict[str, Any]) -> _speech.Classifier:
+    """A network of a finished run, by its weights alone."""
+    assert job.folder is not None
+    model = built(data.FS, asked)
+    models.load_weights(model, job.folder / f"{name}.safetensors")
+    return model
 
 
 def said_again(job: Job, model: nn.Module, test: data.Clips) -> Tensor:

@@ -350,11 +350,14 @@ def test_wrong_words_end_in_one_line_and_leave_nothing(small, root, tmp_path, wo
 
 
 def test_ac1_the_earlier_recipes_take_an_activation_too():
-    from sigconv.recipes import mnist1d, spoken_digits
+    from sigconv.recipes import _speech, mnist1d
+    from sigconv.transforms.speech import front_end
 
+    front = front_end("log_mel", 8000)
     for name in ("relu", "leaky_relu", "prelu", "maxout", "selu", "swish", "silu"):
         x = torch.randn(3, 1, 40)
         for net in (mnist1d.cnn(name), mnist1d.dense(name), mnist1d.residual_net(8, name)):
             assert net(x).shape == (3, 10)
-        net = spoken_digits.network((2, 3, 4, 5, 6), name)
-        assert net(torch.randn(2, 1, 40, 20)).shape == (2, 10)
+        for sharing in (None, "full"):
+            net = _speech.network(front, 10, sharing, name)
+            assert net(torch.randn(2, 1, 40, 20)).shape == (2, 10)

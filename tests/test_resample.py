@@ -148,7 +148,7 @@ def test_n3_what_is_not_finite_stays_where_taps_meet_it(bad, padding_mode):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((44100.5, 16000), {}, r"fs_in 44100\.5 must be above 0, and whole"),
+        ((44100.5, 16000), {}, r"fs_in 44100\.5 must be above 0 and whole"),
         ((0, 16000), {}, "fs_in 0 must be above 0"),
         ((8000, -1), {}, "fs_out -1 must be above 0"),
         ((8000, math.nan), {}, "fs_out nan must be a whole number"),

@@ -79,6 +79,7 @@ def test_a_resumed_run_may_have_other_workers_and_parts_stay_exact(tmp_path, sto
 
 def test_a_stop_during_the_measurement_measures_anew(tmp_path, whole, monkeypatch):
     """The signal comes while an epoch is measured: nothing of that measurement is kept, and nothing trained is lost."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     asked = []
     plain = kills.network().__class__.forward
 
@@ -93,6 +94,7 @@ def test_a_stop_during_the_measurement_measures_anew(tmp_path, whole, monkeypatc
         patch.setattr(torch.nn.Sequential, "forward", forward)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path)
+    signal.signal(signal.SIGINT, before)
     (newest, *_) = checkpoint.numbered(tmp_path / "checkpoints", "model")
     state = checkpoint.load(newest)
     assert (state["epoch"], state["batch"], len(state["rows"])) == (2, 4, 1)

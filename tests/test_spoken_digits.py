@@ -12,7 +12,7 @@ from made import speak
 from torch import nn
 
 from sigconv.datasets import spoken_digits as data
-from sigconv.recipes import _speech
+from sigconv.recipes import _listening, _speech
 from sigconv.recipes import front_end_study as study
 from sigconv.recipes import spoken_digits as digits
 from sigconv.train import run, seeds
@@ -118,14 +118,20 @@ def test_recordings_of_another_rate_and_length_are_brought_to_one(tmp_path):
     assert (loud > 0.05).all(), "the word is in what was kept"
 
 
-def test_a_trained_run_listens_to_a_file(tmp_path, made_root):
-    trained = ran(made_root, tmp_path)
+def test_a_trained_run_listens_to_a_file_without_its_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(_listening, "SURE", 0.0)  # after one epoch it is sure of nothing
+    made_root = tmp_path / "root"
+    speak(made_root / "fsdd" / "recordings", SPEAKERS, range(4, 7))
+    trained = ran(made_root, tmp_path, "--members", "2", "--averaged=false")
     words = [np.pad(soundfile.read(path)[0], 3000) for path in sorted((made_root / "fsdd/recordings").iterdir())[:4]]
     soundfile.write(tmp_path / "long.wav", np.concatenate(words), FS)
     again = ["--resume", trained["run_folder"], "--listen", str(tmp_path / "long.wav")]
+    before = {path: path.read_bytes() for path in Path(trained["run_folder"]).rglob("*.*") if path.name != "log.txt"}
+    made_root.rename(made_root.with_name("away"))  # a trained run needs no data to listen
     record = run(digits.spoken_digits, again)
-    assert record["metrics"]["accuracy"] == trained["metrics"]["accuracy"]
-    rows = Path(record["run_folder"], "heard.tsv").read_text(encoding="utf-8").splitlines()
+    assert record["metrics"] == trained["metrics"]
+    assert all(path.read_bytes() == content for path, content in before.items()), "the run is as it was"
+    rows = Path(record["run_folder"], "heard-long.tsv").read_text(encoding="utf-8").splitlines()
     assert rows[0].split("\t") == ["begin", "end", "word", "probability"]
     assert len(rows) == 5
     begins = [float(row.split("\t")[0]) for row in rows[1:]]

@@ -50,7 +50,8 @@ def stream(
     Outputs are the offline ones to rounding, their order of sums being another. What is kept is what coming outputs
     need: the model's reach, and a block. No gradients. A module that sees all of time (global pooling, recurrence,
     attention, normalization over time, a linear layer along it) is refused with its name, ValueError, at once where the
-    input's shape can be told, else with the first chunk.
+    input's shape can be told, else with the first chunk. Of a module of one's own, shapes and noise tell what it sees:
+    one whose answers hang on the signal's length, or on how loud it is, cannot be told from a local one.
 
     >>> live = stream(nn.Sequential(nn.Conv1d(1, 2, 5, stride=2, padding=2), nn.ReLU()).eval(), fs=8000)
     >>> live.latency, live.seconds, live.stride

@@ -36,6 +36,8 @@ class Stream:
         self._like: Tensor | None = None
         self._blocks = None if block is None else Blocks(nd.count(block, "block"))
         self._parts = list(parts(model)) if window is None else []
+        weights = [p for m in model.modules() if getattr(m, "decays", True) for p in m.parameters(recurse=False)]
+        self._dtype = next((p.dtype for p in weights), None)  # of layers that take no other
         self._place = next((p.device for p in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
         self._nodes: list[Node] | None = None
         self._planned: int | None = None  # axes of the input it was planned on
@@ -102,6 +104,10 @@ class Stream:
             raise TypeError(f"chunk is {x.dtype}: a stream takes floating values; convert it, for example by x.float()")
         if x.ndim < 2:
             raise ValueError(f"chunk has shape {tuple(x.shape)}: expected (batch, channels, …, samples)")
+        own = self._dtype
+        if self._like is None and own is not None and own.is_floating_point and x.dtype != own:
+            wanted = str(own).removeprefix("torch.")
+            raise TypeError(f"chunk is {x.dtype}, and the model {own}: convert one, as by chunk.astype({wanted!r})")
         like = self._like
         if like is not None and (x.shape[:-1] != like.shape[:-1] or x.dtype != like.dtype or x.device != like.device):
             known = f"({', '.join(map(str, like.shape[:-1]))}, samples) of {like.dtype} on {like.device}"

@@ -110,8 +110,8 @@ class Leaf(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The compressed energies of every filter, frame by frame."""
-        if x.ndim != 3 or x.shape[1] != 1:
-            raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, 1, samples)")
+        if x.ndim != 3 or x.shape[1] != 1 or x.shape[2] == 0:
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, 1, samples), one sample at least")
         for step in self.steps():
             x = step(x) if isinstance(step, nn.Module) else step[0](x)
         return x

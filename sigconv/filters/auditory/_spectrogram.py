@@ -81,7 +81,11 @@ def spectra(
     for first in range(0, frames, each):
         last = min(first + each, frames) - 1
         part = nd.section(x, first * hop_length - before, last * hop_length - before + n_fft, padding_mode)
-        yield torch.fft.rfft(nd.windows(part, (n_fft,), (hop_length,), (1,)) * over.to(x))
+        seen = nd.windows(part, (n_fft,), (hop_length,), (1,)) * over.to(x)
+        if seen.numel():
+            yield torch.fft.rfft(seen)
+        else:  # an empty batch, which no library transforms
+            yield seen.new_zeros(*seen.shape[:-1], n_fft // 2 + 1).to(seen.dtype.to_complex())
 
 
 def _checked(x: Tensor, n_fft: int, hop_length: int, center: bool) -> Tensor:
@@ -89,7 +93,7 @@ def _checked(x: Tensor, n_fft: int, hop_length: int, center: bool) -> Tensor:
     nd.count(n_fft, "n_fft")
     nd.count(hop_length, "hop_length")
     if not x.is_floating_point():
-        raise TypeError(f"x is {x.dtype}: stft takes real floating values; convert it, for example by x.float()")
+        raise TypeError(f"x is {x.dtype}: expected real floating samples, about -1 to 1; divide 16-bit ones by 32768")
     if x.ndim < 1 or x.shape[-1] == 0:
         raise ValueError(f"x has shape {tuple(x.shape)}: expected (…, samples), one sample at least")
     if not center and x.shape[-1] < n_fft:

@@ -125,6 +125,8 @@ def build(
     wrong = [name for name in options if name not in taken]
     if wrong:
         raise ValueError(f"option {wrong[0]}={options[wrong[0]]!r}: speech:{variant} takes {', '.join(taken)}")
+    if classes is not None:
+        nd.count(classes, "classes")
     options = _common.usual(USUAL, variant, {name: options.get(name) for name in USUAL} | options)
     if "size" in taken and "size" not in options:
         published = _common.of_variant(SIZE, variant, options["ndim"])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.convolution import Conv
+from sigconv.convolution import Conv, conv
 from sigconv.filters import FilterBank, _walls, auditory, scattering, sinc
 from sigconv.transforms.speech._spectrogram import Spectrogram
 
@@ -43,7 +43,8 @@ class Energy(nn.Module):
             method = "direct" if self.stride > 1 else "auto"  # there and back again that is quicker than spectra
             found = self.filters(x, output="energy", stride=self.stride, method=method)
         else:
-            found = self.filters(x).square()
+            taps = self.filters.get_parameter("weight").to(x)
+            found = conv(x, taps, stride=self.stride, padding="same").square()
         return torch.as_tensor(found * self.level.to(found))
 
     @property
@@ -55,6 +56,8 @@ class Energy(nn.Module):
 
 def waves(x: Tensor) -> Tensor:
     """x, if it is waves."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is a {type(x).__name__}: front ends are layers, and take tensors; torch.from_numpy(x)")
     if x.ndim != 3 or x.shape[1] != 1 or x.shape[2] == 0:
         raise ValueError(f"x has shape {tuple(x.shape)}: expected (batch, 1, samples), one sample at least")
     return x

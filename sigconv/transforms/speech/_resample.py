@@ -70,7 +70,7 @@ def _rate(fs: Any, name: str) -> Fraction:
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} {fs!r} must be a whole number of Hz or a fractions.Fraction") from None
     if found <= 0 or (isinstance(fs, float) and found.denominator != 1):
-        raise ValueError(f"{name} {fs!r} must be above 0, and whole or a fractions.Fraction")
+        raise ValueError(f"{name} {fs!r} must be above 0 and whole; for others give a fractions.Fraction")
     return found
 
 
