@@ -60,7 +60,7 @@ def _border(module: nn.Module) -> tuple[str, int, int]:
         if type(module).__name__.startswith(word):
             padding: Any = module.padding
             return mode, int(padding[0]), int(padding[1])
-    mode: Any = getattr(module, "padding_mode", None) or ""
-    mode = mode if isinstance(mode, str) else str(mode[-1])
-    joined = mode == "circular" and hasattr(module, "reach") and getattr(module, "center", True)
-    return mode, int(joined), int(joined)
+    modes: Any = getattr(module, "padding_mode", None) or ""
+    own = modes if isinstance(modes, str) else str(modes[-1])
+    joined = own == "circular" and hasattr(module, "reach") and getattr(module, "center", True)
+    return own, int(joined), int(joined)

@@ -16,8 +16,10 @@ from sigconv.train import devices, folders, page, pictures, processes, seeds
 from sigconv.train.job import Job
 from sigconv.train.options import parse
 
+Recipe = Callable[..., dict[str, Any] | None]  # its metrics; None where it used a finished run and added nothing to it
 
-def run(recipe: Callable[..., dict[str, Any]], arguments: list[str] | None = None) -> dict[str, Any] | None:
+
+def run(recipe: Recipe, arguments: list[str] | None = None) -> dict[str, Any] | None:
     """Run a recipe as its command line says: `if __name__ == "__main__": run(recipe)` is all a recipe file needs.
 
     arguments defaults to the process's; then an error becomes one line on stderr and the process's exit code: 1 failed,
@@ -28,7 +30,7 @@ def run(recipe: Callable[..., dict[str, Any]], arguments: list[str] | None = Non
     console.leave(console.guarded(lambda: execute(recipe, sys.argv[1:]), "--debug" in sys.argv[1:]))
 
 
-def execute(recipe: Callable[..., dict[str, Any]], arguments: list[str]) -> dict[str, Any]:
+def execute(recipe: Recipe, arguments: list[str]) -> dict[str, Any]:
     """Parse, train, report: the record of the run. Started by torchrun, the first process writes and speaks for all."""
     console.silence(processes.number())
     config, options = parse(recipe, arguments)
@@ -55,7 +57,7 @@ def _as_it_was(job: Job, options: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _executed(recipe: Callable[..., dict[str, Any]], job: Job, options: dict[str, Any]) -> dict[str, Any]:
+def _executed(recipe: Recipe, job: Job, options: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     try:
         metrics = recipe(job, **job.config)
