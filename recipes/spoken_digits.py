@@ -28,10 +28,10 @@ import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import models, nd, plot
+from sigconv import console, models, nd, plot
 from sigconv.datasets import spoken_digits as data
 from sigconv.recipes import _listening, _speech
-from sigconv.train import accuracy, fit, predict, run, seeds
+from sigconv.train import accuracy, fit, predict, processes, run, seeds
 from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 from sigconv.transforms import augment
@@ -84,6 +84,10 @@ def spoken_digits(
     built(data.FS, asked)  # what cannot be built is said before anything is read
     if listen is not None:
         _listening.check(listen, data.FS)  # what cannot be listened to is said before any training
+    if listen is not None and processes.started() > 1:
+        raise console.UsageError(
+            f"--listen {str(listen)!r}: one process listens, and {processes.started()} were started"
+        )
     if listen is not None and job.resuming and job.folder is not None and (job.folder / "result.json").is_file():
         first = "without_0" if each else "model"
         names = ["model", *(f"{first}_{member}" for member in range(1, members))]

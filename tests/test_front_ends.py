@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from sigconv import models
 from sigconv.filters import auditory
 from sigconv.train.steps import steps_of
 from sigconv.transforms.speech import FRONT_ENDS, drift, front_end, spans
@@ -198,3 +199,17 @@ def test_mistakes_are_told_in_a_line(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["speech:limited", "speech:none", "speech:sincnet", "speech:full"])
+def test_weight_decay_pulls_at_weights_alone(spec):
+    net = models.build(spec, width=1 / 16)
+    named = {id(p): name for name, p in net.named_parameters()}
+    decayed = [
+        named[id(p)]
+        for group in steps_of("adamw", net, 1e-3, 0.0, 0.1).param_groups
+        if group["weight_decay"]
+        for p in group["params"]
+    ]
+    assert decayed
+    assert not [name for name in decayed if name.endswith("bias") or "norm" in name or "filters" in name]

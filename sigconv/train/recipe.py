@@ -52,6 +52,7 @@ def _as_it_was(job: Job, options: dict[str, Any]) -> dict[str, Any]:
     """The record of a finished run that a recipe has used and added nothing to."""
     assert job.folder is not None
     record: dict[str, Any] = json.loads(files.read_bytes(job.folder / "result.json", 16 << 20))
+    record |= {"run_folder": str(job.place)}  # it may have been moved
     if options["json"]:
         console.answer(record)
     return record

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from sigconv import nd
 from sigconv.train.sharding import like
 
 OPTIMIZERS = ("sgd", "adamw")
+NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, _NormBase)
 SCHEDULES = ("constant", "cosine", "one-cycle")
 
 
@@ -39,8 +41,8 @@ def steps_of(kind: Any, model: nn.Module, lr: float, momentum: float, weight_dec
     """
     if callable(kind):
         return kind(model.parameters())
-    kept = {id(p) for m in model.modules() if not getattr(m, "decays", True) for p in m.parameters(recurse=False)}
     trained = [p for p in model.parameters() if p.requires_grad]
+    kept = {id(p) for module in model.modules() for p in _kept(module)}
     weights = [p for p in trained if p.ndim > 1 and id(p) not in kept]
     others = [p for p in trained if p.ndim <= 1 or id(p) in kept]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -51,6 +53,13 @@ def steps_of(kind: Any, model: nn.Module, lr: float, momentum: float, weight_dec
     if nd.one_of(kind, OPTIMIZERS, "optimizer") == "sgd":
         return torch.optim.SGD(groups, momentum=momentum, **options)
     return torch.optim.AdamW(groups, **options)
+
+
+def _kept(module: nn.Module) -> list[nn.Parameter]:
+    """A module's own parameters that no decay pulls at, of however many axes."""
+    if not getattr(module, "decays", True) or isinstance(module, NORMS):
+        return list(module.parameters(recurse=False))
+    return [p for name, p in module.named_parameters(recurse=False) if name == "bias"]
 
 
 class Average:

@@ -81,6 +81,8 @@ class SpaceNorm(nn.Module):
     [-0.9999995231628418, 0.9999995231628418]
     """
 
+    decays = False  # a norm's scale is no weight
+
     def __init__(self, channels: int, size: tuple[int, ...]) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels, *size))
