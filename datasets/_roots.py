@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from sigconv import console
 
 
 def find(folder: str, root: Any, manifest: str) -> Path:
@@ -31,20 +36,39 @@ def cached(folder: str) -> Path:
     return Path(os.environ.get("SIGCONV_CACHE") or pooch.os_cache("sigconv")) / folder
 
 
+def facts(manifest: str) -> dict[str, Any]:
+    """What a manifest says: url, sha256 and file; size, as a person reads it, where it is worth saying."""
+    return tomllib.loads((Path(__file__).parent / manifest).read_text(encoding="utf-8"))
+
+
 def fetch(folder: str, manifest: str, around: str | None = None) -> Path:
     """The official file, from the cache or downloaded into it; refused if its SHA-256 is not the manifest's."""
     import pooch
 
-    facts = tomllib.loads((Path(__file__).parent / manifest).read_text(encoding="utf-8"))
-    cache = cached(folder)
+    known, cache = facts(manifest), cached(folder)
     pooch.get_logger().setLevel("WARNING")  # what goes wrong is said below, in one line
     try:
-        found = pooch.retrieve(facts["url"], known_hash=f"sha256:{facts['sha256']}", path=cache, fname=facts["file"])
+        found = pooch.retrieve(
+            known["url"],
+            known_hash=f"sha256:{known['sha256']}",
+            path=cache,
+            fname=known["file"],
+            downloader=functools.partial(_downloaded, cache, known.get("size")),
+        )
     except Exception as error:  # whatever went wrong on the way, the user needs to know the ways
         why = " ".join(str(error).split())[:200]
         set_to = f"nothing of it under SIGCONV_DATA={around}" if around else "SIGCONV_DATA is not set"
         raise FileNotFoundError(
             f"data set {folder!r} is not at hand: no --data-root given, {set_to}, the cache {str(cache)!r} has none, "
-            f"and {facts['url']} could not be fetched ({why})"
+            f"and {known['url']} could not be fetched ({why})"
         ) from None
     return Path(found)
+
+
+def _downloaded(cache: Path, size: str | None, url: str, output: Any, pooch: Any) -> None:
+    """The download itself, said before it begins; with pooch's bar on a terminal, where tqdm is there to draw it."""
+    from pooch.downloaders import choose_downloader
+
+    console.say(f"downloading {url}{f' ({size})' if size else ''} into {str(cache)!r}, once")
+    bar = importlib.util.find_spec("tqdm") is not None and sys.stderr.isatty()
+    choose_downloader(url, progressbar=bar)(url, output, pooch)

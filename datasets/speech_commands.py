@@ -27,13 +27,13 @@ from sigconv import files
 from sigconv.datasets import _roots
 from sigconv.datasets._clips import SILENCE, Clips
 from sigconv.datasets._parts import Parts
-from sigconv.datasets._unpacked import WHOLE, unpacked
+from sigconv.datasets._unpacked import unpacked, whole
 from sigconv.readers import wav
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")  # of the task of 12 classes
 UNKNOWN = "_unknown_"  # any other word
 SHARE = 0.1  # silence and unknown words, each as a part of the recordings of commands
-FOLDER, NOISE = "speech_commands", "_background_noise_"
+FOLDER, NOISE, MANIFEST = "speech_commands", "_background_noise_", "speech_commands.toml"
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 NOISE_SHARES = {"train": (0.0, 0.8), "valid": (0.8, 0.9), "test": (0.9, 1.0)}
 HELD = 2 << 30  # bytes of all parts together that are read at once and held in memory
@@ -62,7 +62,8 @@ def load(root: Any = None, *, classes: int = 35, seconds: float = 1.0, seed: int
 
     x is float32 (1, seconds · fs), y the place of its word in .classes. Each part has .fs, .names and .noise, its share
     of the recordings of noise, float32 (samples,) each. FileNotFoundError where lists, words or files they name are
-    missing, ValueError for a file that cannot be read or has another sampling rate: one line, with its name.
+    missing, ValueError for a file that cannot be read or has another sampling rate, for lists that share a speaker and
+    for two archives where one is expected: one line, with the name.
     """
     if classes not in (12, 35):
         raise ValueError(f"classes {classes} must be 35 (every word) or 12 (ten commands, silence, unknown words)")
@@ -109,6 +110,7 @@ def find(home: Path) -> Found:
             if part_of[name] not in ("train", part):
                 raise ValueError(f"{name!r} is in both lists of {str(home)!r}: it cannot be chosen by and tested on")
             part_of[name] = part
+    _apart(home, part_of)
     names = {part: [everything[n] for n in everything if part_of[n] == part] for part in ("train", *LISTS)}
     for part in names:
         if not names[part]:
@@ -117,6 +119,17 @@ def find(home: Path) -> Found:
     if missing:
         raise ValueError(f"word {missing[0]!r} has nothing to train with: the lists name all its files")
     return Found(home, tuple(words), names)
+
+
+def _apart(home: Path, part_of: dict[str, str]) -> None:
+    """ValueError where the lists share a speaker: what stands before _nohash_ in a file's name."""
+    listed: dict[str, str] = {}
+    for name, part in part_of.items():
+        speaker, marked, _ = name.rpartition("/")[2].partition("_nohash_")
+        if marked and part in LISTS and listed.setdefault(speaker, part) != part:
+            raise ValueError(
+                f"speaker {speaker!r} ({name!r}) is in both lists of {str(home)!r}: they must have their own each"
+            )
 
 
 def _twelve(found: Found, part: str, random: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -143,9 +156,11 @@ def _noise(home: Path, fs: int) -> dict[str, list[torch.Tensor]]:
         if rate != fs:
             raise ValueError(f"{str(folder / name)!r} is sampled at {rate} Hz, the words at {fs}: expected one rate")
         wave = torch.from_numpy(sound.mean(0))
-        for part, (first, last) in NOISE_SHARES.items():
-            parts[part].append(wave[round(first * len(wave)) : round(last * len(wave))].clone())
-    return {part: [wave for wave in waves if len(wave)] for part, waves in parts.items()}
+        shares = {p: wave[round(a * len(wave)) : round(b * len(wave))] for p, (a, b) in NOISE_SHARES.items()}
+        if all(len(share) for share in shares.values()):  # one too short for a part is left out of all
+            for part, share in shares.items():
+                parts[part].append(share.clone())
+    return parts
 
 
 def _wavs(folder: Path) -> list[str]:
@@ -161,7 +176,7 @@ def _listed(path: Path) -> list[str]:
     """The names a list holds."""
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {str(path.parent)!r}: it says which recordings are which part's")
-    text = files.read_bytes(path, MOST_LIST).decode("utf-8", "replace")
+    text = files.read_bytes(path, MOST_LIST).decode("utf-8-sig", "replace")
     return [_plain(line.strip()) for line in text.splitlines() if line.strip()]
 
 
@@ -176,8 +191,10 @@ def _home(root: Any) -> Path:
                 return here
     if not packed:
         raise FileNotFoundError(f"{str(place)!r} has no {' and no '.join(LISTS.values())}: expected them beside words")
-    folder = _roots.cached(FOLDER) / packed[0].name.removesuffix(".tar.gz")
-    return unpacked(packed[0], folder, (".wav", ".txt"))
+    if len(packed) > 1:
+        two = " and ".join(repr(path.name) for path in packed[:2])
+        raise ValueError(f"{str(place)!r} holds two archives, {two}: leave the one that is meant there")
+    return unpacked(packed[0], _roots.cached(FOLDER), (".wav", ".txt"))
 
 
 def _place(root: Any) -> Path:
@@ -186,7 +203,7 @@ def _place(root: Any) -> Path:
         return Path(root)
     around = os.environ.get("SIGCONV_DATA")
     if root is None and not (around and (Path(around) / FOLDER).exists()):
-        there = _roots.cached(FOLDER) / "speech_commands_v0.02"
-        if (there / WHOLE).is_file():
+        there = whole(_roots.cached(FOLDER), _roots.facts(MANIFEST)["sha256"])
+        if there is not None:
             return there  # the archive's checksum was looked at when it was unpacked
-    return _roots.find(FOLDER, root, "speech_commands.toml")
+    return _roots.find(FOLDER, root, MANIFEST)

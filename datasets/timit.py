@@ -8,15 +8,16 @@ do, for copies differ:
     timit/TEST/…
 
 The two sentences that everyone speaks (sa) are left out. The test set is the core set of 24 speakers if all of them are
-there, else all of TEST. To choose by there are Halberstadt's 50 speakers of TEST if all are there, else the rest of
-TEST; where nothing is left of it, a tenth of the training speakers, chosen by the seed.
+there, else all of TEST; where half of them or more are, but not all, nothing is tested on. To choose by there are
+Halberstadt's 50 speakers of TEST if all are there, else the rest of TEST; where nothing is left of it, a tenth of the
+training speakers, chosen by the seed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ import torch
 
 from sigconv.datasets._parts import Parts, held_back
 from sigconv.datasets._phones import PHONES_61, known
-from sigconv.readers import phn, sphere, wav
+from sigconv.readers import phn, wav
 
 _CORE = """mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 mbpm0 mklt0 fnlp0 mcmj0 mjdh0 fmgd0
     mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0"""
@@ -33,6 +34,7 @@ _DEVELOPMENT = """faks0 fdac1 fjem0 mgwt0 mjar0 mmdb1 mmdm2 mpdf0 fcmh0 fkms0 mb
     mglb0 mrtk0 mtaa0 mtdt0 mthc0 mwjg0 fnmr0 frew0 fsem0 mbns0 mmjr0 mdls0 mdlf0 mdvc0 mers0 fmah0 fdrw0 mrcs0 mrjm4
     fcal1 mmwh0 fjsj0 majc0 mjsw0 mreb0 fgjd0 fjmg0 mroa0 mteb0 mjfc0 mrjr0 fmml0 mrws1"""
 CORE, DEVELOPMENT = frozenset(_CORE.split()), frozenset(_DEVELOPMENT.split())
+SHARED = re.compile(r"sa\d+")  # the sentences that everyone speaks
 SOUND = re.compile(r"(.+?)\.wav(\.wav)?", re.IGNORECASE)
 
 
@@ -69,9 +71,7 @@ class Sentences:
     def spoken(self, index: int) -> Spoken:
         """A sentence's sound and phones; ValueError, naming the file, for one that cannot be read."""
         _, path, labels = self.utterances[index]
-        with open(path, "rb") as file:
-            nist = file.read(7) == b"NIST_1A"
-        found, fs = (sphere if nist else wav).read(path)
+        found, fs = wav.read(path)  # NIST SPHERE too
         sound = found.mean(0)
         phones = [(int(begin), int(end), str(phone).lower()) for begin, end, phone in phn.read(labels)]
         if not phones:
@@ -100,7 +100,8 @@ def load(root: Any = None, *, seed: int = 0) -> Parts:
     """Sentences to train with, to choose by and to test on: no speaker is in two parts.
 
     root is a folder that holds timit/ (or TIMIT/), or TRAIN and TEST; else $SIGCONV_DATA. FileNotFoundError where they
-    are not there, or a sentence has no phones; ValueError where a speaker is both in TRAIN and in TEST.
+    are not there, or a sentence has no phones or no sound; ValueError where a speaker is both in TRAIN and in TEST, and
+    where TEST has at least half of the core set, but not all of it.
     """
     home = _home(root)
     parts = {part: _utterances(_child(home, part)) for part in ("train", "test")}
@@ -108,6 +109,12 @@ def load(root: Any = None, *, seed: int = 0) -> Parts:
     both = set(speakers["train"]) & set(speakers["test"])
     if both:
         raise ValueError(f"speaker {min(both)!r} is both in TRAIN and in TEST of {str(home)!r}")
+    missing = sorted(CORE - set(speakers["test"]))
+    if 0 < len(missing) <= len(CORE) // 2:
+        raise ValueError(
+            f"TEST of {str(home)!r} lacks {', '.join(missing)} of the core set's {len(CORE)} speakers: without them it "
+            "would be another test, on all of TEST"
+        )
     tested = CORE if set(speakers["test"]) >= CORE else set(speakers["test"])
     rest = set(speakers["test"]) - tested
     chosen = DEVELOPMENT if rest >= DEVELOPMENT else rest
@@ -130,9 +137,15 @@ def _utterances(folder: Path) -> list[Utterance]:
         sounds: dict[str, Path] = {}
         for name, path in sorted(here.items(), key=lambda pair: len(pair[0])):  # the longer name, .wav.wav, is last
             match = SOUND.fullmatch(name)
-            if match and not re.fullmatch(r"sa\d+", match[1]):
+            if match:
                 sounds[match[1]] = path
+        marked = {name.removesuffix(".phn") for name in here if name.endswith(".phn")}
+        for stem in sorted(marked - set(sounds)):
+            if not SHARED.fullmatch(stem):
+                raise FileNotFoundError(f"{str(here[f'{stem}.phn'])!r} has no {stem}.wav beside it, which it is about")
         for stem, path in sorted(sounds.items()):
+            if SHARED.fullmatch(stem):
+                continue
             if f"{stem}.phn" not in here:
                 raise FileNotFoundError(f"{str(path)!r} has no {stem}.phn beside it, which says where its phones are")
             found.append(Utterance(speaker.name.lower(), path, here[f"{stem}.phn"]))
@@ -154,17 +167,33 @@ def _child(folder: Path, name: str) -> Path:
 
 
 def _home(root: Any) -> Path:
-    """The folder that holds TRAIN and TEST."""
+    """The folder that holds TRAIN and TEST: one called timit before the root itself, which may hold other sets' too."""
     around = root if root is not None else os.environ.get("SIGCONV_DATA")
+    half: Path | None = None
     if around is not None and Path(around).is_dir():
-        level = [Path(around)]
-        for _ in range(3):  # timit/, and timit/TIMIT/ as the disc has it
-            for here in level:
-                if any(path.name.lower() == "train" for path in _folders(here)):
-                    return here
-            level = [path for here in level for path in _folders(here) if path.name.lower() in ("timit", "data")]
+        for here in _places(Path(around)):
+            both = {path.name.lower() for path in _folders(here)} & {"train", "test"}
+            if len(both) == 2:
+                return here
+            half = half or (here if both else None)
+    if half is not None:
+        for part in ("train", "test"):
+            _child(half, part)  # says which of them is missing
     where = f"under {str(around)!r}" if around is not None else "(no --data-root given, SIGCONV_DATA is not set)"
     raise FileNotFoundError(
         f"no data set 'timit' {where}: expected timit/TRAIN and timit/TEST. It has to be bought (LDC93S1), or any "
         "recordings put into its format"
     )
+
+
+def _places(root: Path) -> Iterator[Path]:
+    """Where the set may lie: in timit/, in timit/TIMIT/ as the disc has it, in data/; then so in the root itself."""
+    for base in (*_named(root, "timit"), root):
+        level = [base]
+        for _ in range(3):
+            yield from level
+            level = [path for here in level for path in _named(here, "timit", "data")]
+
+
+def _named(folder: Path, *names: str) -> list[Path]:
+    return [path for path in _folders(folder) if path.name.lower() in names]

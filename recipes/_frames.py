@@ -81,7 +81,7 @@ def framed(sentences: Any, front: Front | None = None) -> tuple[Frames, Front]:
     """Frames of sentences; and the front end that made them. Without one these are the training sentences: their rate
     is everyone's, their mean and deviation, of each band and plane, are everyone's 0 and 1.
 
-    ValueError for a sentence of another sampling rate.
+    ValueError for a sentence of another sampling rate, and for one of fewer frames than a phone has states.
     """
     begins = front is None
     features, states, phones = [], [], []
@@ -89,8 +89,10 @@ def framed(sentences: Any, front: Front | None = None) -> tuple[Frames, Front]:
     for index in range(len(sentences)):
         found = sentences.spoken(index)
         front = front or Front(found.fs)
+        name = str(sentences.utterances[index].sound)
+        if (count_of := 1 + len(found.sound) // front.hop) < STATES:
+            raise ValueError(f"{name!r} has {count_of} frames, and a phone has {STATES} states, of one at least each")
         if found.fs != front.fs:
-            name = str(sentences.utterances[index].sound)
             raise ValueError(f"{name!r} is sampled at {found.fs} Hz, others at {front.fs}: expected one rate for all")
         features.append(front(torch.from_numpy(found.sound)))
         states.append(states_of(found.phones, len(features[-1]), front.hop))

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import Any
 
+from sigconv.train import processes
 from sigconv.train.job import Job
 
 
@@ -19,17 +20,26 @@ class Quiet(Job):
 def finished(job: Job, *keys: str, data: str | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The trainings that the run folder has already, by the values of these keys; a line cut short is no training.
 
+    All processes of a run get them: those that the first one finds.
     data is the fingerprint that rows keep of what they were trained on; ValueError where one has another.
     """
-    if job.folder is None or not job.resuming or not (job.folder / "metrics.jsonl").is_file():
+    rows = processes.told(_kept(job) if processes.number() == 0 else None)
+    if rows is None:
         return {}
+    other = next((row["data"] for row in rows if data is not None and row.get("data") != data), None)
+    if other is not None:
+        raise ValueError(f"{str(job.place)!r} has trainings on other data ({other}, now {data}): start a new run")
+    job.rewind("", rows)
+    job.say(f"going on after {len(rows)} trainings")
+    return {tuple(row[key] for key in keys): row for row in rows}
+
+
+def _kept(job: Job) -> list[dict[str, Any]] | None:
+    """The rows in the run folder, which the first process alone has."""
+    if job.folder is None or not job.resuming or not (job.folder / "metrics.jsonl").is_file():
+        return None
     rows = []
     for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
-    other = next((row["data"] for row in rows if data is not None and row.get("data") != data), None)
-    if other is not None:
-        raise ValueError(f"{str(job.folder)!r} has trainings on other data ({other}, now {data}): start a new run")
-    job.rewind("", rows)
-    job.say(f"going on after {len(rows)} trainings")
-    return {tuple(row[key] for key in keys): row for row in rows}
+    return rows

@@ -69,6 +69,10 @@ def phone_states(
     for name, word, words in (("sharing", sharing, SHARING), ("pooling", pooling, ("max", "softmax"))):
         if word not in words:
             raise console.UsageError(f"--{name} {word!r} is not one of {', '.join(words)}")
+    if sharing == "dense" and pooling != "max":
+        raise console.UsageError(
+            f"--sharing dense pools nothing: leave --pooling {pooling} out, or choose a convolution"
+        )
     sentences = data.load(data_root, seed=job.seed)
     front: Front | None = None
     parts: list[Frames] = []
@@ -80,7 +84,8 @@ def phone_states(
         f"{len(set(s.speakers))} speakers with {len(s)} sentences {what}"
         for s, what in zip(sentences, ("to train with", "to choose by", "to test on"), strict=True)
     )
-    job.note(f"{sizes}. The states of a phone are its thirds: no one has said where they change.")
+    core = "the official core set" if set(sentences.test.speakers) == data.CORE else "not the official core set"
+    job.note(f"{sizes}: {core}. The states of a phone are its thirds: no one has said where they change.")
     job.tested_on(test)
     options: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "schedule": "one-cycle"}
     shape: dict[str, Any] = {"width": width, "activation": activation, "dropout": dropout}

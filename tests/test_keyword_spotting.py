@@ -1,8 +1,11 @@
 """Speech Commands' layout, made small from spoken digits: its parts, its silence, what is wrong with it; the recipe."""
 
+import hashlib
 import io
 import shutil
 import tarfile
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from made_speech import COMMANDS, DIGITS, keywords, recordings
 from sigconv import console
 from sigconv.datasets import _clips, _roots, _unpacked
 from sigconv.datasets import speech_commands as data
+from sigconv.models import export
 from sigconv.recipes import keyword_spotting as recipe
 from sigconv.train import run, seeds
 
@@ -139,6 +143,26 @@ def rate(path):
     soundfile.write(path, sound, 2 * fs, subtype="PCM_16")
 
 
+def shared_speaker(folder):
+    """The last file of the test list is listed for choosing instead."""
+    *kept, last = (folder / "testing_list.txt").read_text().split()
+    (folder / "testing_list.txt").write_text("\n".join(kept))
+    with open(folder / "validation_list.txt", "a") as file:
+        file.write(f"{last}\n")
+
+
+def test_lists_may_begin_with_a_byte_order_mark(copied, digits):
+    for path in (copied / "speech_commands").glob("*.txt"):
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert data.load(copied).test.names == data.load(digits).test.names
+
+
+def test_a_noise_too_short_for_every_part_is_left_out_of_all(copied):
+    folder = copied / "speech_commands" / "_background_noise_"
+    soundfile.write(folder / "click.wav", np.ones(4), 8000, subtype="PCM_16")
+    assert [len(part.noise) for part in data.load(copied)] == [2, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -154,6 +178,7 @@ def rate(path):
         (lambda d: (d / "testing_list.txt").write_text("../x.wav\n"), r"names '\.\./x\.wav', which is not in"),
         (lambda d: (d / "testing_list.txt").write_text(""), "leave no recordings for the test part"),
         (lambda d: shutil.copy(d / "testing_list.txt", d / "validation_list.txt"), "is in both lists"),
+        (shared_speaker, r"speaker '.+' \('.+'\) is in both lists of"),
         (lambda d: (d / "empty").mkdir(), "word 'empty' has no .wav files"),
         (lambda d: [shutil.rmtree(path) for path in d.iterdir() if path.is_dir()], "has 0 folders of words"),
         (lambda d: min((d / "one").iterdir()).write_bytes(b""), r"one/.*\.wav' is not a usable WAV file: it is empty"),
@@ -197,25 +222,129 @@ def packed(digits, tmp_path, monkeypatch):
         archive.add(digits / "speech_commands", ".")
     monkeypatch.delenv("SIGCONV_DATA", raising=False)
     monkeypatch.setenv("SIGCONV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.sync", lambda: None)  # of the whole machine, and slow where others write
     return place
 
 
-def test_the_archive_is_fetched_and_unpacked_once_and_goes_on_where_it_was_cut(packed, digits, tmp_path, monkeypatch):
-    fetched = []
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def official(packed, monkeypatch):
+    """The archive passes for the official one; what was fetched."""
+    fetched, manifest = [], _roots.facts(data.MANIFEST) | {"sha256": sha256(packed)}
+    monkeypatch.setattr(_roots, "facts", lambda name: manifest)
     monkeypatch.setattr("pooch.retrieve", lambda *a, **k: fetched.append(k) or str(packed))
+    return fetched
+
+
+def test_the_archive_is_fetched_and_unpacked_once_and_goes_on_where_it_was_cut(packed, official, digits, tmp_path):
     first = data.load().train
     assert torch.equal(first.held, data.load(digits).train.held)
-    assert fetched[0]["known_hash"].startswith("sha256:af14739ee7dc3114")
+    assert official[0]["known_hash"] == f"sha256:{sha256(packed)}"
     data.load()
-    assert len(fetched) == 1, "what is unpacked is not asked for again"
-    home = tmp_path / "cache" / "speech_commands" / "speech_commands_v0.02"
-    (home / ".whole").unlink()
-    kept, lost = sorted((home / "one").iterdir())[:2]
+    assert len(official) == 1, "what is unpacked is not asked for again"
+    home = tmp_path / "cache" / "speech_commands" / sha256(packed)[:16]
+    assert first.home == home
+    part = home.rename(f"{home}.part")
+    (part / ".whole").unlink()
+    kept, lost, blank = sorted((part / "one").iterdir())[:3]
     before = kept.stat().st_mtime_ns
     lost.unlink()
+    blank.write_bytes(bytes(blank.stat().st_size))  # as a power cut leaves it
+    (part / "one" / ".a.wav.1.tmp").write_bytes(b"killed")
     assert torch.equal(data.load().train.held, first.held)
-    assert kept.stat().st_mtime_ns == before, "it was there whole"
+    assert (home / "one" / kept.name).stat().st_mtime_ns == before, "it was there whole"
+    assert not part.exists()
     assert not list(home.rglob("*.tmp"))
+    (home / ".whole").unlink()
+    assert torch.equal(data.load().train.held, first.held), "what no mark vouches for is looked at again"
+
+
+def test_the_manifest_names_the_archive_that_others_know():
+    assert _roots.facts(data.MANIFEST)["sha256"].startswith("af14739ee7dc3114")
+
+
+def test_the_name_and_the_mark_come_after_the_disc_has_all(packed, tmp_path, monkeypatch):
+    cache, seen = tmp_path / "cache", []
+    monkeypatch.setattr("os.sync", lambda: seen.append([p.name for p in cache.iterdir() if p.is_dir()]), raising=False)
+    home = _unpacked.unpacked(packed, cache, (".wav", ".txt"))
+    assert seen == [[f"{home.name}.part"]]
+    assert (home / ".whole").read_text() == sha256(packed)
+
+
+def test_two_archives_of_one_name_do_not_mix(packed, official, digits, tmp_path):
+    other = tmp_path / "other" / "speech_commands"
+    shutil.copytree(digits / "speech_commands", other)
+    for path in (other / "one").iterdir():
+        sound, fs = soundfile.read(path)
+        soundfile.write(path, sound[::-1], fs, subtype="PCM_16")  # as many bytes
+    for path in sorted(other.iterdir()):
+        content = path.read_bytes() if path.is_file() else None
+        assert content is None or (digits / "speech_commands" / path.name).read_bytes() == content
+    own = tmp_path / "own" / "speech_commands" / packed.name
+    own.parent.mkdir(parents=True)
+    with tarfile.open(own, "w:gz") as archive:
+        archive.add(other, ".")
+    one = data.load(own.parent.parent).train
+    assert torch.equal(one.held, data.load(tmp_path / "other").train.held)
+    assert torch.equal(data.load().train.held, data.load(digits).train.held), "the official one is the official one"
+    assert len(official) == 1
+    assert torch.equal(data.load(own.parent.parent).train.held, one.held)
+
+
+def test_a_download_is_said_before_it_begins(tmp_path, monkeypatch, capsys):
+    begun = []
+
+    class Downloader:
+        def __init__(self, progressbar):
+            assert progressbar is False, "no terminal, no bar"
+
+        def __call__(self, url, output, pooch):
+            begun.append((url, capsys.readouterr().err))
+            Path(output).write_bytes(b"the set")
+
+    manifest = {"url": "https://example.org/set.bin", "file": "set.bin", "size": "7 bytes"}
+    manifest |= {"sha256": hashlib.sha256(b"the set").hexdigest()}
+    monkeypatch.setenv("SIGCONV_CACHE", str(tmp_path))
+    monkeypatch.setattr(_roots, "facts", lambda name: manifest)
+    monkeypatch.setattr("pooch.downloaders.HTTPDownloader", Downloader)
+    assert _roots.fetch("set", "set.toml").read_bytes() == b"the set"
+    _roots.fetch("set", "set.toml")
+    line = f"downloading https://example.org/set.bin (7 bytes) into {str(tmp_path / 'set')!r}, once\n"
+    assert begun == [(manifest["url"], line)]
+    assert not capsys.readouterr().err, "what is there is not fetched again"
+
+
+def test_two_archives_beside_each_other_are_refused(packed, digits, tmp_path):
+    root = tmp_path / "root" / "speech_commands"
+    root.mkdir(parents=True)
+    for name in ("a.tar.gz", "b.tar.gz"):
+        shutil.copy(packed, root / name)
+    with pytest.raises(ValueError, match=r"holds two archives, 'a\.tar\.gz' and 'b\.tar\.gz'"):
+        data.load(root.parent)
+
+
+def test_whoever_wants_the_archive_meanwhile_waits(packed, tmp_path, monkeypatch):
+    cache, plainly = tmp_path / "cache", _unpacked._filled
+
+    def both(*words):
+        second = threading.Thread(target=lambda: found.append(_unpacked.unpacked(packed, cache, (".wav",))))
+        second.start()
+        second.join(0.3)
+        assert not found, "it waits"
+        found.append(plainly(*words))
+        threads.append(second)
+        monkeypatch.setattr(_unpacked, "_filled", lambda *words: pytest.fail("unpacked twice"))
+        return found[0]
+
+    found, threads = [], []
+    monkeypatch.setattr(_unpacked, "_filled", both)
+    _unpacked.unpacked(packed, cache, (".wav",))
+    threads[0].join(20)
+    assert len(found) == 2
+    assert found[0] == found[1] == cache / sha256(packed)[:16]
 
 
 def test_an_archive_under_the_root_does_too(packed, digits, tmp_path):
@@ -274,6 +403,27 @@ def test_every_model_takes_waves_and_learns_from_them(model):
         assert net(x).shape == (2, 12)
         torch.testing.assert_close(net(100 * x), net(x), atol=1e-3, rtol=1e-3)
         assert net(torch.zeros(1, 1, 8000)).isfinite().all(), "silence has an answer too (N23)"
+
+
+def test_n28_pieces_go_through_the_net_some_hundreds_at_a_time():
+    sizes = []
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(20, 3)).double()
+    network.register_forward_hook(lambda module, words, scores: sizes.append(len(scores)))
+    net = recipe.Chunks(network, 20, 10)
+    x = torch.randn(150, 1, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole = net.train()(x)
+    assert sizes == [9 * 150], "its batch statistics are those of all pieces"
+    sizes.clear()
+    torch.testing.assert_close(net.eval()(x), whole, atol=1e-12, rtol=1e-12)
+    assert sum(sizes) == 9 * 150
+    assert max(sizes) <= recipe.AT_ONCE < 1000
+
+
+def test_pieces_can_be_exported_for_any_number_of_clips(tmp_path):
+    net = recipe.Chunks(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(20, 3)), 20, 10).eval()
+    done = export(net, tmp_path / "net.pt2", (2, 1, 100))
+    x = torch.randn(100, 1, 100, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(torch.export.load(done.path).module()(x), net(x), atol=1e-5, rtol=1e-5)
 
 
 def test_the_recipe_hears_the_words_and_reports(digits, tmp_path):

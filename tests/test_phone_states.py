@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from strategies import examples
 
 from sigconv import console
 from sigconv.datasets import _phones, timit
-from sigconv.recipes import _decoding, _frames
+from sigconv.recipes import _decoding, _frames, _study
 from sigconv.recipes import phone_states as recipe
-from sigconv.train import run
+from sigconv.train import Job, run
 
 PEOPLE = {"TRAIN": [f"FTR{n}0" for n in range(12)], "TEST": ["MTE00", "FTE10"]}
 
@@ -81,18 +82,19 @@ def test_of_two_copies_of_a_sound_the_riff_one_is_read(root, tmp_path):
     assert test.utterances[0].sound.name == "SX1.WAV.wav"
 
 
+def layout(place, names):
+    """TIMIT's folders with these speakers in TEST; the files have nothing in them."""
+    for part, people in (("TRAIN", ["FAA00", "FBB00"]), ("TEST", names)):
+        for name in people:
+            folder = place / part / "DR1" / name.upper()
+            folder.mkdir(parents=True)
+            (folder / "SX1.WAV").touch()
+            (folder / "SX1.PHN").touch()
+    return timit.load(place)
+
+
 def test_the_core_set_is_tested_on_and_halberstadts_speakers_choose(tmp_path):
     assert (len(timit.CORE), len(timit.DEVELOPMENT), len(timit.CORE & timit.DEVELOPMENT)) == (24, 50, 0)
-
-    def layout(place, names):
-        for part, people in (("TRAIN", ["FAA00", "FBB00"]), ("TEST", names)):
-            for name in people:
-                folder = place / part / "DR1" / name.upper()
-                folder.mkdir(parents=True)
-                (folder / "SX1.WAV").touch()
-                (folder / "SX1.PHN").touch()
-        return timit.load(place)
-
     parts = layout(tmp_path / "all", [*timit.CORE, *timit.DEVELOPMENT, "mxx00"])
     assert set(parts.test.speakers) == timit.CORE
     assert set(parts.valid.speakers) == timit.DEVELOPMENT
@@ -101,6 +103,50 @@ def test_the_core_set_is_tested_on_and_halberstadts_speakers_choose(tmp_path):
     parts = layout(tmp_path / "core", timit.CORE)
     assert set(parts.test.speakers) == timit.CORE
     assert len(set(parts.valid.speakers) & {"faa00", "fbb00"}) == 1
+
+
+def test_most_of_the_core_set_is_no_test_set(tmp_path):
+    core = sorted(timit.CORE)
+    with pytest.raises(ValueError, match=f"lacks {core[0]} of the core set's 24 speakers"):
+        layout(tmp_path / "one", [*core[1:], "mxx00"])
+    with pytest.raises(ValueError, match=f"lacks {', '.join(core[:12])} of the core"):
+        layout(tmp_path / "half", core[12:])
+    assert set(layout(tmp_path / "few", core[13:]).test.speakers) == set(core[13:])
+
+
+def test_marks_without_their_sound_are_named(tmp_path):
+    phones(tmp_path, {"TRAIN": ["FAA00", "FBB00"], "TEST": ["MCC00"]}, utterances=2)
+    folder = tmp_path / "test" / "dr1" / "mcc00"
+    (folder / "sa1.wav").unlink()
+    assert len(timit.load(tmp_path).test) == 2, "sa sentences are left out anyway"
+    (folder / "sx2.wav").rename(folder / "sx2.flac")
+    with pytest.raises(FileNotFoundError, match=r"sx2\.phn' has no sx2\.wav beside it"):
+        timit.load(tmp_path)
+
+
+def test_timit_is_looked_for_in_its_own_folder_first_and_whole(tmp_path):
+    phones(tmp_path / "timit" / "TIMIT", {"TRAIN": ["FAA00", "FBB00"], "TEST": ["MCC00"]}, utterances=1)
+    (tmp_path / "train").mkdir()
+    assert timit.load(tmp_path).test.speakers == ["mcc00"], "train/ alone is another set's"
+    phones(tmp_path, {"TEST": ["MDD00"]}, utterances=1)
+    assert timit.load(tmp_path).test.speakers == ["mcc00"]
+    assert timit.load(tmp_path / "timit").test.speakers == ["mcc00"]
+
+
+@pytest.mark.parametrize("samples", [1, 319])
+def test_a_sound_shorter_than_a_phone_is_refused_by_name(tmp_path, samples):
+    phones(tmp_path, {"TRAIN": ["FAA00", "FBB00"], "TEST": ["MCC00"]}, utterances=1)
+    train, _, test = timit.load(tmp_path)
+    front = _frames.framed(train)[1]
+    path = test.utterances[0].sound
+    soundfile.write(path, np.zeros(samples), FS, subtype="PCM_16")
+    path.with_suffix(".phn").write_text(f"0 {samples} h#\n")
+    with pytest.raises(ValueError, match=rf"sx1\.wav' has {1 + samples // 160} frames, and a phone has 3 states"):
+        _frames.framed(test, front)
+    soundfile.write(path, np.zeros(320), FS, subtype="PCM_16")
+    frames, _ = _frames.framed(test, front)
+    states = _decoding.chain(_decoding.bigram([[0]], 61), np.ones((61, 3)), 1.0)
+    assert len(_decoding.viterbi(np.zeros((len(frames), 183)), states)[0]) == 3
 
 
 @pytest.mark.parametrize(
@@ -314,8 +360,30 @@ def test_ap1_the_recipe_finds_made_phones_of_unheard_speakers(root, tmp_path):
     assert found["frame_accuracy"] > 0.5 > found["frame_accuracy_most_frequent"]
     assert found["phone_error_rate"] < 0.3, "seven sounds far apart"
     assert record["test_size"] == len(_frames.framed(timit.load(root).test)[0])
+    assert ": not the official core set." in (Path(record["run_folder"]) / "log.txt").read_text()
+
+
+def test_a_studys_rows_reach_the_processes_without_a_folder(tmp_path, monkeypatch):
+    job = Job("study", {}, 0, "cpu")
+    job.at(tmp_path)
+    job.resuming = True
+    (tmp_path / "metrics.jsonl").write_text('{"model": "a-1", "name": "a", "size": 1, "data": "ab"}\n{"cut')
+    first = _study.finished(job, "name", "size", data="ab")
+    assert list(first) == [("a", 1)]
+    with monkeypatch.context() as patch:  # as the second process sees it: what is told comes from the first
+        patch.setattr("sigconv.train.processes.number", lambda: 1)
+        patch.setattr("sigconv.train.processes.told", lambda value: list(first.values()) if value is None else value)
+        second = Job("study", {}, 0, "cpu")
+        second.at(tmp_path)
+        second.resuming = True
+        assert second.folder is None
+        assert _study.finished(second, "name", "size", data="ab") == first
+    with pytest.raises(ValueError, match="has trainings on other data"):
+        _study.finished(job, "name", "size", data="cd")
 
 
 def test_words_that_cannot_be_meant(tmp_path):
     with pytest.raises(console.UsageError, match="--sharing 'some' is not one of full"):
         run(recipe.phone_states, ["--sharing", "some", "--out", str(tmp_path)])
+    with pytest.raises(console.UsageError, match="--sharing dense pools nothing: leave --pooling softmax out"):
+        run(recipe.phone_states, ["--sharing", "dense", "--pooling", "softmax", "--out", str(tmp_path)])

@@ -217,13 +217,25 @@ def test_timits_own_wav_files_are_read_by_either_reader(tmp_path):
     np.testing.assert_array_equal(x.T.ravel(), np.array([ulaw(code) for code in codes], np.float32))
 
 
+def test_a_sphere_file_may_have_dos_line_ends_and_two_more_bytes(tmp_path):
+    dos = nist()[:1024].rstrip().replace(b"\n", b"\r\n").ljust(1024) + SOUND
+    for content in (dos, nist() + b"\0", nist() + b"\0\0", dos + b"\0"):
+        (tmp_path / "SA1.WAV").write_bytes(content)
+        for read in (sphere.read, wav.read):
+            np.testing.assert_array_equal(read(tmp_path / "SA1.WAV")[0][0] * 32768, np.arange(1, 101))
+        np.testing.assert_array_equal(
+            np.concatenate(list(wav.blocks(tmp_path / "SA1.WAV", 33)), 1)[0], np.arange(1, 101) / 32768
+        )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"NIST_1A\nabcdefg\n", "where NIST_1A"),
         (nist(length=99999), "says to have 99999 bytes"),
         (nist()[:-1], "truncated: its header says 200 bytes of samples, it has 199"),
-        (nist() + b"12", "its header says 200 bytes of samples, it has 202"),
+        (nist() + b"123", "its header says 200 bytes of samples, it has 203"),
+        (nist(length=17), "does not end"),
         (nist(sample_count=10**12), "truncated"),
         (nist(sample_count=0), "no samples"),
         (nist(sample_count=-5), "no samples"),

@@ -23,18 +23,18 @@ class Mark(NamedTuple):
 def read(path: str | os.PathLike[str], *, overlap: bool | None = None) -> list[Mark]:
     """The marks of a .phn or .wrd file, (begin, end, label) each, in their order; times in samples.
 
-    Lines are `begin end label`, whole numbers and begin < end, UTF-8 with any line ends, blank lines passed over. Marks
-    may leave gaps; overlap says whether one may begin before the last has ended (never before it began), and is by
-    default true of .wrd alone, for words run into each other in TIMIT. Raises OSError where there is no regular file,
-    ValueError, with the number of the line, for one that is none of these, and for a file without marks. Source:
-    Garofolo et al. 1993, TIMIT, NISTIR 4930.
+    Lines are `begin end label`, whole numbers and begin < end, UTF-8 with any line ends, blank lines and DOS's sign of
+    the end (0x1A) passed over. Marks may leave gaps; overlap says whether one may begin before the last has ended
+    (never before it began), and is by default true of .wrd alone, for words run into each other in TIMIT. Raises
+    OSError where there is no regular file, ValueError, with the number of the line, for one that is none of these, and
+    for a file without marks. Source: Garofolo et al. 1993, TIMIT, NISTIR 4930.
     """
     name = str(os.fspath(path))
     data = files.read_bytes(path, MOST_BYTES)
     allowed = name.lower().endswith(".wrd") if overlap is None else overlap
     fail = lambda why: ValueError(f"{name!r} is not a usable file of marks: {why}")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig").rstrip("\x1a")  # as DOS ended a text
     except UnicodeDecodeError as error:
         raise fail(f"line {data[: error.start].count(10) + 1} is not UTF-8") from None
     marks: list[Mark] = []

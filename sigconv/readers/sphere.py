@@ -11,7 +11,9 @@ import numpy as np
 from sigconv import files
 from sigconv.readers._samples import Fail, Header, failing, whole
 
-MARK = b"NIST_1A\n"
+MARK = b"NIST_1A"
+BEGIN = re.compile(rb"NIST_1A\r?\n *([0-9]{1,7}) *\r?\n")
+PADDING = 2  # bytes that may follow the samples: some writers round the size up
 MOST_HEADER = 1 << 16
 FIELD = re.compile(r"([!-~]+) -(?:(i) ([+-]?[0-9]{1,15})|(r) ([!-~]{1,40})|s([0-9]{1,5}) (.*))", re.DOTALL)
 NEEDED = ("channel_count", "sample_count", "sample_rate")
@@ -35,15 +37,17 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
 def check(stream: BinaryIO, size: int, fail: Fail) -> Header:
     """The header of a stream of so many bytes, every one of its numbers held against that."""
     stream.seek(0)
-    begin = stream.read(16)
+    begin = stream.read(24)
     if not begin:
         raise fail("it is empty")
-    if not re.fullmatch(rb"NIST_1A\n *[0-9]+ *\n", begin):
+    match = BEGIN.match(begin)
+    if match is None:
         raise fail(f"it begins with {begin[:16]!r} where NIST_1A and the header's length should be")
-    length = int(begin[8:])
-    if not 16 < length <= min(size, MOST_HEADER):
+    length = int(match[1])
+    if not match.end() < length <= min(size, MOST_HEADER):
         raise fail(f"its header says to have {length} bytes, the file has {size}")
-    said = _fields(stream.read(length - 16), fail)
+    stream.seek(match.end())
+    said = _fields(stream.read(length - match.end()), fail)
     missing = [name for name in NEEDED if not isinstance(said.get(name), int)]
     if missing:
         raise fail(f"its header has no whole number {missing[0]}")
@@ -54,7 +58,7 @@ def check(stream: BinaryIO, size: int, fail: Fail) -> Header:
     header = Header(channels, fs, samples, coding, length)
     if samples <= 0:
         raise fail(f"it holds no samples (sample_count {samples})")
-    if samples * header.frame != size - length:
+    if not 0 <= size - length - samples * header.frame <= PADDING:
         cut = "truncated: " if samples * header.frame > size - length else ""
         raise fail(f"{cut}its header says {samples * header.frame} bytes of samples, it has {size - length}")
     return header
