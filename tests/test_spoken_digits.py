@@ -191,3 +191,12 @@ def test_members_hear_other_variants_and_answer_together(tmp_path, made_root):
     assert sorted(path.stem for path in Path(record["run_folder"]).glob("*.safetensors")) == ["model", "model_1"]
     one, other = (_speech.others([seeds.generator(0, 1, 2)], member)[0] for member in (0, 1))
     assert torch.rand((), generator=one) != torch.rand((), generator=other)
+
+
+def test_f17_the_study_does_not_go_on_with_other_recordings(tmp_path, made_root):
+    record = studied(made_root, tmp_path, "--modes", "frozen")
+    other = tmp_path / "other"
+    speak(other / "fsdd" / "recordings", SPEAKERS, range(4, 8))
+    words = ["--modes", "frozen", "--resume", record["run_folder"], "--data-root", str(other)]
+    with pytest.raises(ValueError, match="has trainings on other data"):
+        run(study.front_end_study, words)
