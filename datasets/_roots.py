@@ -41,11 +41,14 @@ def facts(manifest: str) -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / manifest).read_text(encoding="utf-8"))
 
 
-def fetch(folder: str, manifest: str, around: str | None = None) -> Path:
-    """The official file, from the cache or downloaded into it; refused if its SHA-256 is not the manifest's."""
+def fetch(folder: str, manifest: str, around: str | None = None, known: dict[str, Any] | None = None) -> Path:
+    """The official file, from the cache or downloaded into it; refused if its SHA-256 is not the manifest's.
+
+    known are the facts of one file, where the manifest has several.
+    """
     import pooch
 
-    known, cache = facts(manifest), cached(folder)
+    known, cache = known or facts(manifest), cached(folder)
     pooch.get_logger().setLevel("WARNING")  # what goes wrong is said below, in one line
     try:
         found = pooch.retrieve(

@@ -1,0 +1,181 @@
+"""Which windows of DNA does a protein bind? ChIP-seq peaks of any factor, in DeepBind's files or Zeng's folders.
+
+    tfbs/**/{factor}_…_AC.seq.gz, …_B.seq.gz    DeepBind's: peaks to train with, strongest first; and to test
+    **/{factor}/train.data, test.data           Zeng's, bound and unbound both
+
+A factor goes by the first two words of its file's name (USF1_HepG2), by the whole name, or by its folder's. Where a
+file names bound windows alone, each has a partner that is not: itself, shuffled so that every pair of neighbours stays.
+Eighteen factors are fetched by name; all that there are, DeepBind's and Zeng's, are at
+http://tools.genes.toronto.edu/deepbind/nbtcode and http://cnn.csail.mit.edu/motif_discovery/. Alipanahi et al. 2015,
+doi:10.1038/nbt.3300; Zeng et al. 2016, doi:10.1093/bioinformatics/btw255.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import torch
+from torch import Tensor
+
+from sigconv import nd
+from sigconv.datasets import _roots
+from sigconv.datasets._parts import Arrays, Parts, held_back
+from sigconv.readers import seq
+from sigconv.transforms import dna
+
+CLASSES = ("not bound", "bound")
+TASKS = ("discovery", "occupancy")
+TRAIN, TEST, MANIFEST = "_AC.seq.gz", "_B.seq.gz", "chip_seq.toml"
+
+
+class Files(NamedTuple):
+    """Where a factor's sequences are: to train with, and to test on."""
+
+    train: Path
+    test: Path
+
+
+class Bound(Arrays):
+    """Windows as tokens (windows, letters), uint8, and whether each is bound, float32; bound ones come first.
+
+    With fresh=True whatever is not bound is shuffled anew each time, by the item's own generator.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, fresh: bool = False) -> None:
+        super().__init__(x, y, CLASSES)
+        self.fresh = fresh
+
+    @property
+    def ready(self) -> bool:  # type: ignore[override]
+        """Whether there is nothing to make."""
+        return not self.fresh
+
+    def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """One window and whether it is bound."""
+        x, y = self.batch(torch.tensor([index]), [generator or torch.default_generator])
+        return x[0], y[0]
+
+    def batch(self, indices: Tensor, generators: Sequence[torch.Generator] | None = None) -> tuple[Tensor, Tensor]:
+        """Many at once."""
+        x, y = super().batch(indices)
+        if self.fresh and generators is not None:
+            free = (y == 0).nonzero().flatten().tolist()
+            if free:
+                x[free] = dna.dinucleotide_shuffle(x[free], [generators[i] for i in free])
+        return x, y
+
+    def to(self, device: Any) -> Bound:
+        """The same windows on a device."""
+        return Bound(self.x.to(device), self.y.to(device), self.fresh)
+
+    def subset(self, indices: Tensor) -> Bound:
+        """Some of the windows."""
+        return Bound(self.x[indices], self.y[indices], self.fresh)
+
+
+def load(
+    root: Any = None, *, factor: str, task: str = "discovery", strongest: int | None = None, seed: int = 0
+) -> Parts:
+    """Windows of a factor to train with, to choose by (a tenth of the former, by the seed) and to test on.
+
+    task        discovery: what is not bound is made by shuffling what is, to train with anew each time; occupancy: the
+                file's own unbound windows
+    strongest   only so many of the bound windows first in the file are trained with
+
+    ValueError for a factor that is not there, naming those that are, and for windows that leave nothing to learn from.
+    """
+    nd.one_of(task, TASKS, "task")
+    files = found(root, factor)
+    train, test = (_read(path) for path in files)
+    if not len(test.y) or test.y.min() == test.y.max():
+        raise ValueError(f"{str(files.test)!r} has windows of one kind only: nothing can be told apart")
+    if task == "occupancy":
+        if train.y.min() == train.y.max():
+            raise ValueError(f"{str(files.train)!r} has no window that is not bound: take the task discovery")
+        kept, held = held_back(len(train), seed)
+        return Parts(train.subset(_strongest(train, kept, strongest)), train.subset(held), test)
+    bound = train.x[train.y == 1]
+    kept, held = held_back(len(bound), seed)
+    rows = kept.sort().values[:strongest]
+    return Parts(partnered(bound[rows], seed, fresh=True), partnered(bound[held], seed + 1), test)
+
+
+def partnered(x: Tensor, seed: int, fresh: bool = False) -> Bound:
+    """Bound windows, and after them as many that are not: each shuffled so that every pair of neighbours stays."""
+    others = dna.dinucleotide_shuffle(x, torch.Generator().manual_seed(seed))
+    return Bound(torch.cat([x, others]), torch.arange(2 * len(x)).lt(len(x)).float(), fresh)
+
+
+def factors(root: Any = None) -> dict[str, Files]:
+    """Every factor there is, by the shortest name that is its own, and where its sequences are."""
+    place = _place(root)
+    if place is None:
+        return {}
+    found: dict[str, list[tuple[str, Files]]] = {}
+    for path in sorted(place.rglob(f"*{TRAIN}")):
+        whole = path.name.removesuffix(TRAIN)
+        test = path.with_name(whole + TEST)
+        if test.is_file():
+            found.setdefault("_".join(whole.split("_")[:2]), []).append((whole, Files(path, test)))
+    for path in sorted(place.rglob("train.data")):
+        if path.with_name("test.data").is_file():
+            found.setdefault(path.parent.name, []).append((path.parent.name, Files(path, path.with_name("test.data"))))
+    return {short if len(all_) == 1 else whole: files for short, all_ in found.items() for whole, files in all_}
+
+
+def found(root: Any, factor: str) -> Files:
+    """The files of one factor, by its short name or the whole one; fetched where they are known and not at hand."""
+    known = factors(root)
+    for name, files in known.items():
+        if factor in (name, files.train.name.removesuffix(TRAIN)):
+            return files
+    fetched = None if known or root is not None else _fetched(factor)
+    if fetched is not None:
+        return fetched
+    near = ", ".join(sorted(known)[:40]) or "none"
+    where = repr(str(_place(root))) if _place(root) else "$SIGCONV_DATA, which has no folder tfbs"
+    raise ValueError(f"factor {factor!r} is not one of those under {where}: {near}")
+
+
+def _place(root: Any) -> Path | None:
+    """The folder to look in: tfbs/ of the root, else the root itself; without a root $SIGCONV_DATA's."""
+    around = os.environ.get("SIGCONV_DATA") if root is None else root
+    if root is not None and not Path(root).is_dir():
+        raise FileNotFoundError(f"data root {str(root)!r} is no folder")
+    here = None if around is None else Path(around) / "tfbs"
+    return here if here is not None and here.is_dir() else None if root is None else Path(root)
+
+
+def _fetched(factor: str) -> Files | None:
+    """The official files of a factor, if the manifest knows it, downloaded once and checked."""
+    sets = [part for part in _roots.facts(MANIFEST).values() if isinstance(part, dict)]
+    for part in sets:
+        for name in part["files"]:
+            whole = name.removesuffix(TRAIN)
+            if name.endswith(TRAIN) and factor in (whole, "_".join(whole.split("_")[:2])):
+                pair = [
+                    {"url": part["url"] + quote(file), "sha256": part["files"][file], "file": file}
+                    for file in (name, whole + TEST)
+                ]
+                return Files(*(_roots.fetch("tfbs", MANIFEST, os.environ.get("SIGCONV_DATA"), one) for one in pair))
+    return None
+
+
+def _read(path: Path) -> Bound:
+    """All windows of a file, in its order; those of unequal lengths stand amid unknown letters."""
+    rows = seq.read(path)
+    strength = torch.tensor([float(row.bound) for row in rows])
+    if not ((strength == 0) | (strength == 1)).all():
+        raise ValueError(f"{str(path)!r} says how strongly windows are bound: expected 0 or 1")
+    return Bound(dna.encode([row.sequence for row in rows], length=max(len(row.sequence) for row in rows)), strength)
+
+
+def _strongest(part: Bound, kept: Tensor, most: int | None) -> Tensor:
+    """Rows of a part to train with: all unbound ones, and the bound ones first in the file."""
+    kept = kept.sort().values
+    bound, free = kept[part.y[kept] == 1], kept[part.y[kept] == 0]
+    return torch.cat([bound[:most], free])

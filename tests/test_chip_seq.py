@@ -1,0 +1,133 @@
+"""Peaks of ChIP-seq: DeepBind's files and Zeng's folders, any factor of them, shuffles for what is not bound."""
+
+import gzip
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from sigconv.datasets import chip_seq
+from sigconv.transforms import dna
+
+RNG = np.random.default_rng(5)
+
+
+def windows(n, letters=40):
+    return ["".join(RNG.choice(list("ACGT"), letters)) for _ in range(n)]
+
+
+def deepbind(path, bound, free=()):
+    rows = ["FoldID\tEventID\tseq\tBound"]
+    rows += [f"A\tseq_{i:05}_peak\t{text}\t1" for i, text in enumerate(bound)]
+    rows += [f"A\tseq_{i:05}_shuf\t{text}\t0" for i, text in enumerate(free)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt") as file:
+        file.write("\n".join(rows) + "\n")
+
+
+@pytest.fixture
+def root(tmp_path):
+    place = tmp_path / "tfbs" / "some_lab"
+    deepbind(place / "ABC1_cell_(x-1)_Lab_AC.seq.gz", windows(50))
+    deepbind(place / "ABC1_cell_(x-1)_Lab_B.seq.gz", windows(8), windows(8))
+    for name in ("XYZ_cell_one", "XYZ_cell_two"):
+        deepbind(place / f"{name}_AC.seq.gz", windows(30))
+        deepbind(place / f"{name}_B.seq.gz", windows(4), windows(4))
+    deepbind(place / "LONE_cell_AC.seq.gz", windows(30))
+    zeng = tmp_path / "tfbs" / "wgEncodeX"
+    zeng.mkdir()
+    for name, n in (("train.data", 40), ("test.data", 10)):
+        lines = [f">chr1:{i} {text} {i % 2}" for i, text in enumerate(windows(n))]
+        (zeng / name).write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_every_factor_under_the_root_is_found_by_its_short_name_or_the_whole(root):
+    assert set(chip_seq.factors(root)) == {"ABC1_cell", "XYZ_cell_one", "XYZ_cell_two", "wgEncodeX"}
+    assert chip_seq.factors(root / "tfbs" / "some_lab").keys() == {"ABC1_cell", "XYZ_cell_one", "XYZ_cell_two"}
+    assert chip_seq.found(root, "ABC1_cell_(x-1)_Lab") == chip_seq.found(root, "ABC1_cell")
+    with pytest.raises(ValueError, match=r"factor 'LONE_cell' is not one of those under .*: ABC1_cell, XYZ_cell_one"):
+        chip_seq.load(root, factor="LONE_cell")
+
+
+def test_what_is_not_bound_is_a_shuffle_of_what_is(root):
+    train, valid, test = chip_seq.load(root, factor="ABC1_cell", seed=3)
+    assert (len(train), len(valid), len(test)) == (90, 10, 16)
+    assert train.x.dtype == torch.uint8
+    pairs = lambda row: Counter(zip(row.tolist(), row.tolist()[1:], strict=False))
+    for part in (train, valid):
+        half = len(part) // 2
+        assert part.y.tolist() == [1.0] * half + [0.0] * half
+        assert all(pairs(a) == pairs(b) for a, b in zip(part.x[:half], part.x[half:], strict=True))
+    together = torch.cat([train.x[:45], valid.x[:5]])
+    assert len(together.unique(dim=0)) == 50  # nothing is in both
+
+
+def test_shuffles_are_new_each_time_and_their_own_generators_function(root):
+    train, valid, _ = chip_seq.load(root, factor="ABC1_cell")
+    rows = torch.tensor([0, 60, 70])
+    made = [train.batch(rows, [torch.Generator().manual_seed(s) for s in seeds])[0] for seeds in ((1, 2, 3), (1, 9, 3))]
+    assert torch.equal(made[0][[0, 2]], made[1][[0, 2]])
+    assert not torch.equal(made[0][1], made[1][1])
+    assert torch.equal(train.item(60, torch.Generator().manual_seed(2))[0], made[0][1])
+    assert torch.equal(valid.batch(torch.tensor([7]), [torch.Generator()])[0], valid.x[[7]])
+    assert not train.ready
+    assert valid.ready
+
+
+def test_the_strongest_stand_first_in_the_file(root):
+    everything = chip_seq.load(root, factor="ABC1_cell", seed=1).train
+    few = chip_seq.load(root, factor="ABC1_cell", seed=1, strongest=10).train
+    rows = dna.decode(chip_seq._read(chip_seq.found(root, "ABC1_cell").train).x)
+    places = [rows.index(text) for text in dna.decode(few.x[:10])]
+    assert places == sorted(places)
+    assert places == [rows.index(text) for text in dna.decode(everything.x[:45])][:10]
+
+
+def test_occupancy_takes_the_files_own_unbound_windows(root):
+    train, valid, test = chip_seq.load(root, factor="wgEncodeX", task="occupancy")
+    assert (len(train), len(valid), len(test)) == (36, 4, 10)
+    assert 0 < train.y.mean() < 1
+    assert train.ready
+    assert len(chip_seq.load(root, factor="wgEncodeX").train) == 36  # the twenty bound ones, and their shuffles
+    with pytest.raises(ValueError, match="has no window that is not bound: take the task discovery"):
+        chip_seq.load(root, factor="ABC1_cell", task="occupancy")
+    with pytest.raises(ValueError, match="task 'binding' is not one of"):
+        chip_seq.load(root, factor="ABC1_cell", task="binding")
+
+
+def test_files_that_tell_nothing_apart_are_said(root):
+    deepbind(root / "tfbs" / "some_lab" / "ABC1_cell_(x-1)_Lab_B.seq.gz", windows(8))
+    with pytest.raises(ValueError, match="has windows of one kind only"):
+        chip_seq.load(root, factor="ABC1_cell")
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        chip_seq.load(root / "elsewhere", factor="ABC1_cell")
+
+
+def test_the_eighteen_factors_at_hand(data_root):
+    known = chip_seq.factors(data_root)
+    assert len(known) == 18
+    train, valid, test = chip_seq.load(data_root, factor="USF1_HepG2")
+    assert (len(train), len(valid), len(test)) == (2 * 19251, 2 * 2139, 1000)
+    assert test.x.shape == (1000, 101)
+    assert chip_seq.load(data_root, factor="SUZ12_H1-hESC").train.x.max() == 4  # one letter is none of A C G T
+
+
+def test_what_is_not_at_hand_is_fetched_by_name_and_checked(monkeypatch, tmp_path):
+    monkeypatch.delenv("SIGCONV_DATA", raising=False)
+    asked = []
+
+    def retrieve(url, known_hash, fname, **options):
+        asked.append((url, known_hash, fname))
+        raise OSError("no network")
+
+    monkeypatch.setattr("pooch.retrieve", retrieve)
+    with pytest.raises(FileNotFoundError, match=r"data set 'tfbs' is not at hand: .*Stanford_AC\.seq\.gz could not"):
+        chip_seq.load(factor="ARID3A_K562")
+    ((url, digest, name),) = asked
+    assert url.endswith("/data/encode/ARID3A_K562_ARID3A_%28sc-8821%29_Stanford_AC.seq.gz")
+    assert digest.startswith("sha256:928d75f3")
+    assert name == "ARID3A_K562_ARID3A_(sc-8821)_Stanford_AC.seq.gz"
+    with pytest.raises(ValueError, match="factor 'ABC' is not one of those under .SIGCONV_DATA, which has no folder"):
+        chip_seq.load(factor="ABC")
