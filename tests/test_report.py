@@ -25,7 +25,7 @@ from sigconv.cli import run as verb
 from sigconv.filters import gabor, sinc
 from sigconv.recipes import three_classes
 from sigconv.report import Page, shown
-from sigconv.train import Job, assessment, environment, metrics, page, pictures, results, run
+from sigconv.train import Job, assessment, environment, intervals, metrics, page, pictures, results, run
 from sigconv.train.assessment import assess
 
 
@@ -115,8 +115,8 @@ def test_intervals_are_wilsons(pair):
     from scipy.stats import binomtest
 
     interval = binomtest(*pair).proportion_ci(0.95, method="wilson")
-    np.testing.assert_allclose(metrics.wilson(*pair), (interval.low, interval.high), atol=1e-12)
-    assert 0 <= metrics.wilson(*pair)[0] <= pair[0] / pair[1] <= metrics.wilson(*pair)[1] <= 1
+    np.testing.assert_allclose(intervals.wilson(*pair), (interval.low, interval.high), atol=1e-12)
+    assert 0 <= intervals.wilson(*pair)[0] <= pair[0] / pair[1] <= intervals.wilson(*pair)[1] <= 1
 
 
 def test_a_model_that_is_as_often_right_as_it_is_sure_has_no_calibration_error():

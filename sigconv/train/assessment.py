@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sigconv import plot
-from sigconv.train import metrics
+from sigconv.train import intervals, metrics
 from sigconv.train.job import Job
 
 TOP = 5  # answers that may hold the right one, where there are many classes
@@ -64,7 +64,7 @@ def figures(shares: Tensor, labels: Tensor, targets: Tensor) -> dict[str, float]
     """All that assess returns but ece: of probabilities (n, classes) and labels (n,), against targets (n,)."""
     n, classes = shares.shape
     right = int((labels == targets).sum())
-    low, high = metrics.wilson(right, n)
+    low, high = intervals.wilson(right, n)
     own = shares[torch.arange(n), targets]
     off = (shares.square().sum(1) - 2 * own + 1).mean().item()  # Σ (share - truth)², and truth is 1 once and else 0
     recalls = [row.recall for row in metrics.per_class(labels, targets, classes=classes) if row.items]

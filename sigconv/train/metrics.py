@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,8 +41,8 @@ def _labels(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return scores.long(), targets.long()
 
 
-def _positive(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """One score per item, of belonging to class 1, and whether it does."""
+def positives(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """One score per item, of belonging to class 1, and whether it does; ValueError where that ranks nothing."""
     shape = tuple(scores.shape)
     if scores.ndim == 2 and scores.shape[1] <= 2:
         scores = scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores.squeeze(1)
@@ -75,13 +74,13 @@ def auroc(scores: Tensor, targets: Tensor) -> float:
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
     0.75
     """
-    scores, truth = _positive(scores, targets)
+    scores, truth = positives(scores, targets)
     _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
     ranks = (last - (counts.double() - 1) / 2)[inverse]
-    positives = int(truth.sum())
-    wins = ranks[truth].sum() - positives * (positives + 1) / 2
-    return (wins / (positives * (len(truth) - positives))).item()
+    many = int(truth.sum())
+    wins = ranks[truth].sum() - many * (many + 1) / 2
+    return (wins / (many * (len(truth) - many))).item()
 
 
 @_of_a_model_too
@@ -91,7 +90,7 @@ def auprc(scores: Tensor, targets: Tensor) -> float:
     >>> round(auprc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])), 4)
     0.8333
     """
-    scores, truth = _positive(scores, targets)
+    scores, truth = positives(scores, targets)
     ordered, places = scores.sort(descending=True)
     hits = truth[places].double().cumsum(0)
     ends = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool, device=scores.device)])
@@ -224,23 +223,6 @@ def shares_of(scores: Tensor, *, probabilities: bool = False) -> Tensor:
         reason = "are no probabilities: give logits as they are" if probabilities else "are infinite: look at the model"
         raise ValueError(f"scores of {wrong} of {len(scores)} items {reason}")
     return shares
-
-
-def wilson(right: int, of: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval that holds a share with this confidence, right of `of` seen: Wilson's score interval.
-
-    Unlike mean ± 1.96 deviations it is never empty and stays between 0 and 1, with one item or with no mistake too.
-    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953; Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286.
-
-    >>> [round(x, 4) for x in wilson(9, 10)]
-    [0.5958, 0.9821]
-    """
-    if not 0 <= right <= of or of < 1:
-        raise ValueError(f"{right} right of {of}: expected 0 to as many as there are, at least one")
-    z = math.sqrt(2) * torch.erfinv(torch.tensor(level, dtype=torch.float64)).item()
-    middle = (right + z * z / 2) / (of + z * z)
-    half = z / (of + z * z) * math.sqrt(right * (of - right) / of + z * z / 4)
-    return middle - half if right else 0.0, middle + half if right < of else 1.0
 
 
 def _overlaps(counts: Tensor) -> Tensor:
