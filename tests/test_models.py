@@ -60,6 +60,16 @@ COUNTS = {  # science.md B.5 and B.6
     "speech:full": 129_960 + 5_041_000 + 1_001_000 + 183_183,  # B.1: 8 taps x 45 x 360; 14 x 360 -> 1000 -> 1000 -> 183
     "speech:limited": 14 * 54_150 + 2_101_000 + 1_001_000 + 183_183,
     "speech:cnn": 246_706,
+    "dna:zeng:kernels=1": 227,  # B.3
+    "dna:zeng": 2_162,
+    "dna:zeng:kernels=32": 4_226,
+    "dna:zeng:kernels=64": 8_354,
+    "dna:zeng:kernels=128": 16_610,
+    "dna:zeng:kernels=256": 33_122,
+    "dna:deepbind": 16 * 4 * 24 + 16 + 16 * 32 + 32 + 33,
+    "dna:deepsea": 52_843_119,
+    "dna:basset": 4_131_064,
+    "dna:bpnet": 6_464 + 9 * 12_352 + 8 * (64 * 25 + 1) + 8 * 65,
 }
 
 

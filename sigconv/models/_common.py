@@ -14,6 +14,7 @@ from sigconv import nd
 
 Arguments = ParamSpec("Arguments")
 Model = TypeVar("Model", bound=nn.Module)
+UNSAID: tuple[Any, ...] = (False, "average")  # may be said of an option that a variant does not take
 
 
 def recorded(build: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
@@ -88,3 +89,20 @@ def usual(facts: Mapping[str, Any], variant: str, options: Mapping[str, Any]) ->
         if found.get(name) is None:
             found[name] = of_variant(fact, variant, found["ndim"] if name != "ndim" else 1)
     return found
+
+
+def variant_of(room: str, builders: Mapping[str, Any], facts: Mapping[str, Any], given: dict[str, Any]) -> Any:
+    """What the builder of given["variant"] makes of the other options; ValueError for one that it does not take.
+
+    What is None is as published for it: the facts say so.
+    """
+    variant = nd.one_of(given.pop("variant"), list(builders), f"{room} variant")
+    builder = builders[variant]
+    taken = [name for name, p in inspect.signature(builder).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    options = {k: v for k, v in given.items() if v is not None and (k in taken or v not in UNSAID)}
+    wrong = [name for name in options if name not in taken]
+    if wrong:
+        raise ValueError(f"option {wrong[0]}={options[wrong[0]]!r}: {room}:{variant} takes {', '.join(taken)}")
+    if options.get("classes") is not None:
+        nd.count(options["classes"], "classes")
+    return builder(variant, **usual({k: fact for k, fact in facts.items() if k in taken}, variant, options))

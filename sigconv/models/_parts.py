@@ -1,4 +1,4 @@
-"""What the speech models share: sizes for other numbers of axes than the published one, and the last layers."""
+"""What models of one axis share: sizes for other numbers of axes than the published one, and the last layers."""
 
 from __future__ import annotations
 

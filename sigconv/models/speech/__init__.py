@@ -11,13 +11,11 @@ cnn                 3x3 convolutions on a picture of bands and frames
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from sigconv import nd
 from sigconv.models import _common
 from sigconv.models.speech import _bands, _delays, _waves
 
@@ -115,20 +113,4 @@ def build(
     >>> build("limited", ndim=2, in_channels=1, classes=10, width=1 / 8)(torch.zeros(2, 1, 40, 60)).shape
     torch.Size([2, 10])
     """
-    given = dict(locals())
-    builder = BUILDERS[nd.one_of(given.pop("variant"), VARIANTS, "speech variant")]
-    options = {name: value for name, value in given.items() if value is not None}
-    taken = [name for name, p in inspect.signature(builder).parameters.items() if p.kind is p.KEYWORD_ONLY]
-    for name, usual in (("batch_norm", False), ("causal", False), ("output", "average")):
-        if name not in taken and options[name] == usual:
-            del options[name]
-    wrong = [name for name in options if name not in taken]
-    if wrong:
-        raise ValueError(f"option {wrong[0]}={options[wrong[0]]!r}: speech:{variant} takes {', '.join(taken)}")
-    if classes is not None:
-        nd.count(classes, "classes")
-    options = _common.usual(USUAL, variant, {name: options.get(name) for name in USUAL} | options)
-    if "size" in taken and "size" not in options:
-        published = _common.of_variant(SIZE, variant, options["ndim"])
-        options["size"] = _common.axes(published, options["ndim"])
-    return builder(variant, **options)
+    return _common.variant_of("speech", BUILDERS, USUAL | {"size": SIZE}, dict(locals()))

@@ -10,7 +10,7 @@ from torch import nn
 from sigconv import nd
 from sigconv.blocks import SectionConv, SectionPool
 from sigconv.convolution import Conv
-from sigconv.models.speech import _parts
+from sigconv.models import _parts
 from sigconv.pooling import MaxPool
 
 MAPS = {"full": 360, "limited": 150, "none": 150}

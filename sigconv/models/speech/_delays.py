@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sigconv import nd
 from sigconv.convolution import Conv
-from sigconv.models.speech import _parts
+from sigconv.models import _parts
 
 DELAYS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))  # taps and dilation of each layer: 15 frames in all
 MAPS = (512, 512, 512, 512, 1500)

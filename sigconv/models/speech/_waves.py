@@ -14,8 +14,7 @@ from sigconv.blocks import BatchNorm
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
 from sigconv.filters import FilterBank, sinc
-from sigconv.models import _common
-from sigconv.models.speech import _parts
+from sigconv.models import _common, _parts
 from sigconv.pooling import MaxPool
 
 FIRST, STEP = 80, 4  # taps of the first convolution; its stride, and every pooling
