@@ -77,6 +77,40 @@ class Bound(Arrays):
         return Bound(self.x[indices], self.y[indices], self.fresh)
 
 
+class Drawn:
+    """So many bound windows an epoch and as many shuffles, drawn anew each time: the strongest most often.
+
+    bound (windows, letters) stands in the order of strength; the n-th is drawn as often as 1 / (1 + n / tilt) says, all
+    alike for infinity. An epoch takes as long however many there are, and item and shuffle are the generator's alone.
+    """
+
+    classes = CLASSES
+
+    def __init__(self, bound: Tensor, windows: int, tilt: float = 1000.0) -> None:
+        if not tilt > 0:
+            raise ValueError(f"tilt {tilt} must be above 0, or infinite")
+        self.bound, self.windows, self.tilt = bound, nd.count(windows, "windows"), tilt
+        self.reach = (1 / (1 + torch.arange(len(bound), dtype=torch.float64) / tilt)).cumsum(0)
+
+    def __len__(self) -> int:
+        return 2 * self.windows
+
+    def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """A bound window, or with an index from `windows` on the shuffle of one."""
+        x, y = self.batch(torch.tensor([index]), [generator or torch.default_generator])
+        return x[0], y[0]
+
+    def batch(self, indices: Tensor, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Many at once."""
+        places = torch.stack([torch.rand((), generator=g, dtype=torch.float64) for g in generators]) * self.reach[-1]
+        x = self.bound[torch.searchsorted(self.reach, places).clamp(max=len(self.bound) - 1)]
+        y = (indices < self.windows).float()
+        free = (y == 0).nonzero().flatten().tolist()
+        if free:
+            x[free] = dna.dinucleotide_shuffle(x[free], [generators[i] for i in free])
+        return x, y
+
+
 def load(
     root: Any = None, *, factor: str, task: str = "discovery", strongest: int | None = None, seed: int = 0
 ) -> Parts:

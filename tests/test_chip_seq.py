@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from sigconv.datasets import chip_seq
 from sigconv.transforms import dna
@@ -74,6 +75,29 @@ def test_shuffles_are_new_each_time_and_their_own_generators_function(root):
     assert torch.equal(valid.batch(torch.tensor([7]), [torch.Generator()])[0], valid.x[[7]])
     assert not train.ready
     assert valid.ready
+
+
+def test_the_strongest_are_drawn_most_often_and_each_item_is_its_generators():
+    bound = torch.arange(64)[:, None].div(torch.tensor([1, 4, 16]), rounding_mode="floor").remainder(4).to(torch.uint8)
+    bound = torch.cat([bound, torch.zeros(64, 6, dtype=torch.uint8)], 1)  # letters say which window it is
+    data = chip_seq.Drawn(bound, windows=4000, tilt=20)
+    rows = torch.arange(8000)
+    generators = lambda: [torch.Generator().manual_seed(int(i)) for i in rows]
+    x, y = data.batch(rows, generators())
+    assert torch.equal(x, data.batch(rows, generators())[0])
+    assert y.tolist() == [1.0] * 4000 + [0.0] * 4000
+    places = (x[:4000, :3].long() * torch.tensor([1, 4, 16])).sum(1)
+    seen = torch.bincount(places, minlength=64).double()
+    wanted = 1 / (1 + torch.arange(64) / 20)
+    expected = 4000 * wanted / wanted.sum()
+    assert stats.chisquare(seen.numpy(), expected.numpy() / expected.sum().item() * 4000).pvalue > 1e-3
+    assert torch.equal(data.item(4100, torch.Generator().manual_seed(4100))[0], x[4100])
+    assert (
+        len({tuple(row) for row in chip_seq.Drawn(bound, 9, float("inf")).batch(rows[:9], generators())[0].tolist()})
+        > 5
+    )
+    with pytest.raises(ValueError, match="tilt 0 must be above 0"):
+        chip_seq.Drawn(bound, 1, 0)
 
 
 def test_the_strongest_stand_first_in_the_file(root):
