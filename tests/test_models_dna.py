@@ -20,7 +20,9 @@ def test_ap2_zengs_family_has_the_published_counts(kernels):
     assert sum(p.numel() for p in model.parameters()) == expected[kernels]
 
 
-@pytest.mark.parametrize("spec", ["dna:zeng", "dna:zeng:window=11", "dna:zeng:layers=3", "dna:deepbind", "dna:bpnet"])
+@pytest.mark.parametrize(
+    "spec", ["dna:zeng", "dna:zeng:window=11", "dna:zeng:layers=3", "dna:deepbind", "dna:residual", "dna:bpnet"]
+)
 def test_ap2_tokens_and_channels_are_answered_alike(spec):
     torch.manual_seed(0)
     model = models.build(spec).double().eval()
@@ -30,11 +32,12 @@ def test_ap2_tokens_and_channels_are_answered_alike(spec):
     torch.testing.assert_close(told, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_ap2_deepbind_hears_both_strands_alike_to_the_bit():
-    model = models.build("dna:deepbind", mean=True, dropout=0.3).double().eval()
+@pytest.mark.parametrize("variant", ["deepbind", "residual"])
+def test_ap2_both_strands_are_answered_alike_to_the_bit(variant):
+    model = models.build(f"dna:{variant}", mean=True, dropout=0.3).double().eval()
     x = sequences(4, 60)
     assert torch.equal(model(x), model(dna.reverse_complement(x)))
-    single = models.build("dna:deepbind", strands=False).eval()
+    single = models.build(f"dna:{variant}", strands=False).eval()
     assert not torch.allclose(single(x), single(dna.reverse_complement(x)))
 
 

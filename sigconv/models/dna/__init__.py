@@ -3,6 +3,7 @@
 zeng              one layer of 16 kernels and more, global or local pooling, a hidden layer
 deepbind          16 motif detectors with learned thresholds, on both strands
 deepsea basset    three layers of convolution and pooling, fully connected layers, hundreds of outputs
+residual          motif detectors, dilated layers around them, maxima and means of both strands: ours
 bpnet             dilated convolutions, each added to the last; reads at every position, and how many
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from sigconv.models import _common
-from sigconv.models.dna import _deep, _motifs, _profile
+from sigconv.models.dna import _deep, _motifs, _profile, _residual
 from sigconv.models.dna._profile import profile_loss
 
 __all__ = ["build", "profile_loss"]
@@ -25,9 +26,10 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "deepsea": _deep.stacked,
     "basset": _deep.stacked,
     "bpnet": _profile.bpnet,
+    "residual": _residual.residual,
 }
 VARIANTS = tuple(BUILDERS)
-LETTERS = {"zeng": 101, "deepbind": 101, "deepsea": 1000, "basset": 600, "bpnet": 1000}
+LETTERS = {"zeng": 101, "deepbind": 101, "deepsea": 1000, "basset": 600, "bpnet": 1000, "residual": 101}
 
 
 def _spread(variant: str) -> Callable[[int], int]:
@@ -42,12 +44,13 @@ SMALLEST: dict[str, Callable[[int], int]] = {
     "deepsea": lambda ndim: _deep.fewest("deepsea", ndim),
     "basset": lambda ndim: _deep.fewest("basset", ndim),
     "bpnet": lambda ndim: 8,
+    "residual": lambda ndim: 4,
 }
 SIZE = {variant: _spread(variant) for variant in VARIANTS}
 USUAL = {
     "ndim": 1,
     "in_channels": 4,
-    "classes": {"zeng": 2, "deepbind": 1, "deepsea": 919, "basset": 164, "bpnet": 8},
+    "classes": {"zeng": 2, "deepbind": 1, "deepsea": 919, "basset": 164, "bpnet": 8, "residual": 1},
 }
 
 
@@ -75,15 +78,15 @@ def build(
     """A DNA model, one-hot (batch, 4, letters) or tokens (batch, letters) -> (batch, classes); None is as published.
 
     zeng             any number of letters; with a window exactly `size`, 101
-    deepbind bpnet   any number of letters
+    deepbind bpnet residual   any number of letters
     deepsea basset   exactly `size` letters, 1000 and 600
 
-    kernels          motif detectors, before width: 16                              (zeng deepbind)
-    kernel_size      their taps, 24; bpnet's of its first and last layer, 25        (zeng deepbind bpnet)
-    layers           of convolution: 1, of bpnet's dilated ones 9                   (zeng bpnet)
+    kernels          motif detectors, before width: 16, 64                          (zeng deepbind, residual)
+    kernel_size      their taps: 24, 11; of bpnet's first and last layer 25         (zeng deepbind, residual, bpnet)
+    layers           of convolution: 1; further ones, dilated: 2, 9                 (zeng, residual, bpnet)
     window           positions pooled at a time; None pools all of them             (zeng)
-    mean             the mean of every detector beside its best match               (deepbind)
-    strands          the larger answer to both strands, True                        (deepbind)
+    mean             the mean of every detector beside its best match               (deepbind residual)
+    strands          the larger answer to both strands, True                        (deepbind residual)
     hidden           units, 32 or 0 for none; of deepsea and basset one number each layer
     maps             kernels of every layer                                         (deepsea basset; one number: bpnet)
     output           "both" (profile logits (batch, classes, letters), log counts (batch, classes)), "profile" or

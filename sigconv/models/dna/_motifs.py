@@ -56,10 +56,10 @@ def zeng(
             positions = tuple(-(-n // step) for n in positions)
     features = channels if window is None else channels * math.prod(positions)
     whole = GlobalMaxPool() if window is None else nn.Flatten()
-    return nn.Sequential(*groups, whole, *_ending(features, hidden, classes, width, activation, dropout))
+    return nn.Sequential(*groups, whole, *ending(features, hidden, classes, width, activation, dropout))
 
 
-def _ending(features: int, hidden: int, classes: int, width: float, activation: Any, dropout: float) -> list[nn.Module]:
+def ending(features: int, hidden: int, classes: int, width: float, activation: Any, dropout: float) -> list[nn.Module]:
     """One hidden layer, if it has units, and the outputs."""
     if not hidden:
         return [*_parts.dropped(dropout), nn.Linear(features, classes)]
@@ -132,6 +132,6 @@ def deepbind(
     out = _common.scaled(nd.count(kernels, "kernels"), width)
     rectified = Thresholds(out) if activation is None else activated(activation, out, ndim)
     conv = Conv(in_channels, out, k, bias=False, ndim=ndim)
-    ending = _ending(out * (2 if mean else 1), hidden, classes, width, activation or "relu", dropout)
-    net = nn.Sequential(Flanked(k - 1), conv, rectified, Pooled(mean), *ending)
+    head = ending(out * (2 if mean else 1), hidden, classes, width, activation or "relu", dropout)
+    net = nn.Sequential(Flanked(k - 1), conv, rectified, Pooled(mean), *head)
     return BothStrands(net, reduce="max") if strands and ndim == 1 and in_channels == 4 else net
