@@ -9,11 +9,19 @@ from sigconv.blocks.partial import PartialConv
 from sigconv.blocks.residual import BasicBlock, Bottleneck, ZeroPadShortcut, skip
 from sigconv.blocks.sections import SectionConv, SectionPool
 from sigconv.blocks.stages import Stage
+from sigconv.blocks.strands import (
+    BothStrands,
+    ReverseComplementBatchNorm,
+    ReverseComplementConv,
+    StrandPool,
+    other_strand,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "BasicBlock",
     "BatchNorm",
+    "BothStrands",
     "Bottleneck",
     "DepthwiseSeparable",
     "Inception",
@@ -21,15 +29,19 @@ __all__ = [
     "MLPConv",
     "Maxout",
     "PartialConv",
+    "ReverseComplementBatchNorm",
+    "ReverseComplementConv",
     "ScaledTanh",
     "SectionConv",
     "SectionPool",
     "Squeeze",
     "Stage",
+    "StrandPool",
     "Swish",
     "ZeroPadShortcut",
     "activation",
     "he",
     "local_response_norm",
+    "other_strand",
     "skip",
 ]

@@ -7,7 +7,7 @@ from sigconv.convolution.operations import conv, conv_max, plan
 from sigconv.convolution.patches import fold, unfold
 from sigconv.convolution.signals import convolve, correlate
 from sigconv.convolution.transposed import conv_transpose
-from sigconv.convolution.variants import DepthwiseConv, FactorizedConv, LocalConv, MaskedConv, SeparableConv
+from sigconv.convolution.variants import ConvMax, DepthwiseConv, FactorizedConv, LocalConv, MaskedConv, SeparableConv
 from sigconv.methods import Factors, factorize
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvMax",
     "ConvTranspose",
     "DepthwiseConv",
     "FactorizedConv",

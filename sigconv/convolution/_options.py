@@ -37,13 +37,13 @@ def resolve(
     weight: Weight,
     bias: Tensor | None,
     *,
-    stride: Any,
-    padding: Any,
-    padding_mode: Any,
-    dilation: Any,
-    groups: int,
-    value: complex,
-    strict: bool,
+    stride: Any = 1,
+    padding: Any = 0,
+    padding_mode: Any = "zeros",
+    dilation: Any = 1,
+    groups: int = 1,
+    value: complex = 0.0,
+    strict: bool = False,
 ) -> Call:
     """Every option as numbers, or one line that says what does not fit."""
     groups = nd.count(groups, "groups")
@@ -190,12 +190,17 @@ def turned(weight: Weight, flip: bool) -> Weight:
 
 def symbols(x: Tensor, weight: Weight, unknown: str) -> tuple[Tensor, Tensor]:
     """Tokens with every unknown one made the symbol after the last, and a weight that has a row for it."""
+    known = weight.shape[1]
+    x = x.long()
+    return torch.where((x >= 0) & (x < known), x, known), with_unknown(weight, unknown)
+
+
+def with_unknown(weight: Weight, unknown: str) -> Tensor:
+    """The weight with a row for unknown tokens after those of its symbols."""
     dense = weight.dense() if isinstance(weight, methods.Factors) else weight
     nd.one_of(unknown, ["mean", "zero"], "unknown")
     row = dense.mean(1, keepdim=True) if unknown == "mean" else torch.zeros_like(dense[:, :1])
-    known = dense.shape[1]
-    x = x.long()
-    return torch.where((x >= 0) & (x < known), x, known), torch.cat([dense, row], 1)
+    return torch.cat([dense, row], 1)
 
 
 def bytes_of(memory: Any) -> int | None:

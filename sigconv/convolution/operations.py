@@ -10,6 +10,7 @@ from torch import Tensor
 from sigconv import methods, nd
 from sigconv.convolution import _options
 from sigconv.convolution._options import Weight
+from sigconv.kernels import words
 
 
 @nd.numpy_too
@@ -90,8 +91,10 @@ def conv(
 def conv_max(x: Tensor, weight: Weight, bias: Tensor | None = None, **options: Any) -> Tensor:
     """The best match of every filter anywhere: conv, ReLU and the maximum over space.
 
-    (batch, in_channels, *space), or tokens (batch, *space), -> (batch, out_channels). Takes conv's options. The
-    gradient goes to the window that matched best; where none is above zero the answer is 0 and the gradient too.
+    (batch, in_channels, *space), or tokens (batch, *space), -> (batch, out_channels). Takes conv's options, kinds and
+    errors. The gradient goes to the window that matched best, the first of equals; where none is above zero the answer
+    is 0 and the gradient too. Tokens of one axis are looked up, and no window but the best is kept: 64 sequences of
+    1000 against 256 filters take 0.1 MB in place of 64.
 
     >>> conv_max(torch.tensor([[0, 1, 2, 3, 0, 1]]), torch.eye(4)[None])
     tensor([[4.]])
@@ -100,7 +103,37 @@ def conv_max(x: Tensor, weight: Weight, bias: Tensor | None = None, **options: A
     """
     if x.is_complex() or weight.dtype.is_complex:
         raise TypeError("conv_max takes real values: complex ones have no largest")
-    return conv(x, weight, bias, **options).flatten(2).amax(2).relu()
+    best = _looked_up(x, weight, bias, **options)
+    if best is None:
+        y = conv(x, weight, bias, **options).flatten(2)
+        best = y.max(2).values if y.requires_grad else y.amax(2)
+    return best.relu()
+
+
+def _looked_up(
+    x: Tensor,
+    weight: Weight,
+    bias: Tensor | None,
+    *,
+    method: str = "auto",
+    unknown: str = "mean",
+    flip: bool = False,
+    memory: Any = None,
+    **options: Any,
+) -> Tensor | None:
+    """The best windows of one axis of tokens by their words; None for what is not that, or another method is to do."""
+    x, weight, bias = _options.autocast(x, weight, bias)
+    kinds = (torch.float32, torch.float64)
+    if not _options.is_tokens(x) or weight.ndim != 3 or weight.dtype not in kinds or method not in ("auto", "lookup"):
+        return None
+    call = _options.resolve(x, weight, bias, **options)
+    _options.bytes_of(memory)
+    if 0 in weight.shape or 0 in x.shape:
+        return None
+    seen = nd.pad(x, call.filled, call.modes)
+    weight = _options.with_unknown(_options.turned(weight, flip), unknown)
+    with _options.settled(x):
+        return words.best_match(seen, weight, bias, call.stride[0], *call.zeros[0], call.dilation[0])
 
 
 @nd.numpy_too

@@ -1,4 +1,4 @@
-"""Layers made of convolution: depthwise, separable, factorized, untied (local) and masked ones."""
+"""Layers made of convolution: depthwise, separable, factorized, untied (local), masked ones, and best matches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sigconv import nd
 from sigconv.convolution.layers import Conv
 from sigconv.convolution.masked import masked_conv
+from sigconv.convolution.operations import conv_max
 
 
 class DepthwiseConv(Conv):
@@ -222,3 +223,19 @@ class MaskedConv(Conv):
     def forward(self, x: Tensor, mask: Tensor | None = None, return_weight: bool = False) -> Any:
         """masked_conv(x, weight, mask, bias) with this layer's options."""
         return masked_conv(x, self.weight, mask, self.bias, **self.options, return_weight=return_weight)
+
+
+class ConvMax(Conv):
+    """The best match of every kernel anywhere: Conv, ReLU and the maximum over all of space, as conv_max takes them.
+
+    (batch, in_channels, *space), or tokens (batch, *space), -> (batch, out_channels). Its parameters are Conv's and its
+    answers those of Sequential(Conv(…), ReLU(), GlobalMaxPool()); of one axis of tokens only the best windows are kept,
+    and only they get a gradient (`sigconv bench dna` measures it).
+
+    >>> ConvMax(4, 16, 24, ndim=1)(torch.zeros(8, 101, dtype=torch.uint8)).shape
+    torch.Size([8, 16])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """conv_max(x, weight, bias) with this layer's options."""
+        return conv_max(x, self.weight, self.bias, **self.options)

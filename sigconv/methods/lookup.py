@@ -1,7 +1,8 @@
 """Tokens looked up: integers in place of one-hot channels, sums of table rows in place of products.
 
 A token's contribution to a tap is a row of the weight. Neighbouring taps along the last axis share one table of all
-their words, a k-mer table: 24 taps over four letters are six rows to add in place of 96 products.
+their words, a k-mer table: 24 taps over four letters are eight rows to add in place of 96 products. On one axis of a
+CPU the loops of kernels/words.py add them; torch does elsewhere.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
-from sigconv.kernels._state import readable
+from sigconv.kernels import words as kernel
+from sigconv.kernels._lanes import lanes
+from sigconv.kernels._memory import KINDS
+from sigconv.kernels._state import numba_at_hand, readable
+from sigconv.kernels._word_tables import numbers, tables, word
 from sigconv.methods._problem import Problem
 
 EXACT = True
 LOCAL = True
-ROWS = 4096  # of one table: it stays in cache for as many filters as first layers have
 
 
 def correlate(
@@ -34,56 +38,26 @@ def correlate(
     groups: int,
 ) -> Tensor:
     """x (batch, *space) of tokens 0 … symbols - 1, weight (out_channels, symbols, *kernel_size); groups is 1."""
-    symbols, kernel = weight.shape[1], tuple(weight.shape[2:])
-    nothing = symbols  # what stands in the margins: a row of zeros
+    if kernel.usable(x, weight, bias):
+        return kernel.word_sums(x, weight, bias, stride[0], *margins[0], dilation[0])
+    symbols, taps = weight.shape[1], tuple(weight.shape[2:])
     sides = [side for margin in reversed(margins) for side in margin]
-    seen = nd.windows(F.pad(x.long(), sides, value=nothing), kernel, stride, dilation)  # b, *positions, *kernel
-    positions = seen.shape[1 : 1 + len(kernel)]
-    rows = F.pad(weight.flatten(2), (0, 0, 0, 1)).permute(2, 1, 0)  # taps, symbols + nothing, out
-    length = word(symbols, kernel[-1])
-    tables, words, start = [], [], 0
-    for lead in itertools.product(*map(range, kernel[:-1])):
-        for first in range(0, kernel[-1], length):
-            taps = range(first, min(first + length, kernel[-1]))
-            tables.append(_table([rows[_flat((*lead, tap), kernel)] for tap in taps]))
-            places: list[Any] = [(..., *lead, tap) for tap in taps]
-            letters = [seen[place].flatten() for place in places]
-            words.append(_number(letters, symbols + 1) + start)
-            start += tables[-1].shape[0]
-    y = _sums(torch.stack(words, 1), torch.cat(tables))
-    y = y.reshape(x.shape[0], math.prod(positions), weight.shape[0]).mT.reshape(x.shape[0], weight.shape[0], *positions)
-    return y if bias is None else y + nd.per_channel(bias, len(kernel))
-
-
-def word(symbols: int, taps: int) -> int:
-    """Taps to a word: as many as a table has room for.
-
-    >>> [word(4, 24), word(20, 9), word(4, 2)]
-    [5, 2, 2]
-    """
-    return max(min(int(math.log(ROWS) / math.log(symbols + 1) + 1e-9), taps), 1)
-
-
-def _flat(tap: tuple[int, ...], kernel: tuple[int, ...]) -> int:
-    place = 0
-    for t, k in zip(tap, kernel, strict=True):
-        place = place * k + t
-    return place
-
-
-def _table(rows: list[Tensor]) -> Tensor:
-    """The sum of every choice of one row from each: (symbols, out) -> (symbols ** taps, out)."""
-    table = rows[0]
-    for row in rows[1:]:
-        table = (table[:, None] + row[None]).flatten(0, 1)
-    return table
-
-
-def _number(letters: list[Tensor], base: int) -> Tensor:
-    place = letters[0]
-    for letter in letters[1:]:
-        place = place * base + letter
-    return place
+    length = word(symbols, taps[-1])
+    every = numbers(F.pad(x.long(), sides, value=symbols), symbols + 1, length, dilation[-1])
+    size = nd.output_size(x.shape[1:], taps, stride, dilation, margins)
+    found, words, rows = [], [], 0
+    for lead in itertools.product(*map(range, taps[:-1])):
+        row: Any = (slice(None), slice(None), *lead)
+        table = tables(weight[row], length)
+        for number, part in enumerate(table):
+            first = [t * d for t, d in zip((*lead, number * length), dilation, strict=True)]
+            reach = (slice(f, f + (n - 1) * s + 1, s) for f, n, s in zip(first, size, stride, strict=True))
+            words.append(every[(slice(None), *reach)].flatten() + rows)
+            found.append(part)
+            rows += len(part)
+    y = _sums(torch.stack(words, 1), torch.cat(found))
+    y = y.reshape(len(x), math.prod(size), len(weight)).mT.reshape(len(x), len(weight), *size)
+    return y if bias is None else y + nd.per_channel(bias, len(taps))
 
 
 def _sums(words: Tensor, table: Tensor) -> Tensor:
@@ -123,16 +97,29 @@ def _words(problem: Problem) -> tuple[int, int]:
     return words, words * (problem.in_channels + 1) ** length
 
 
+def _by_kernel(problem: Problem) -> bool:
+    """Whether the kernel will do it, as far as shapes tell."""
+    here = problem.device in ("cpu", "meta") and numba_at_hand()
+    return here and len(problem.kernel_size) == 1 and problem.dtype in KINDS
+
+
 def cost(problem: Problem) -> dict[str, float]:
     """Rows gathered, and the tables made."""
     words, rows = _words(problem)
     windows = problem.outputs // max(problem.out_channels, 1)
+    if _by_kernel(problem):
+        blocks = -(-problem.out_channels // lanes(KINDS[problem.dtype]))
+        vectors = {"kernel_vector": windows * words * blocks, "kernel_row": rows * blocks}
+        return {"kernel_call": 1, "kernel_moved": problem.outputs, **vectors}
     return {"call": 1, "gathered": problem.outputs * words, "word": windows * words, "row": rows * problem.out_channels}
 
 
 def memory(problem: Problem) -> int:
     """Words of all windows, the tables, and the output before and after it is turned."""
     words, rows = _words(problem)
+    tables = problem.itemsize * 3 * rows * (problem.out_channels + lanes(KINDS[torch.float32]))
+    if _by_kernel(problem):
+        return 12 * problem.inputs + tables + problem.itemsize * problem.outputs + (2 << 20)
     windows = problem.outputs // max(problem.out_channels, 1)
-    inside = 8 * (3 * windows * words + 2 * problem.inputs)
-    return inside + problem.itemsize * (3 * rows * problem.out_channels + 3 * problem.outputs) + (1 << 20)
+    inside = 8 * (3 * windows * words + 3 * problem.inputs)
+    return inside + tables + problem.itemsize * 3 * problem.outputs + (1 << 20)
