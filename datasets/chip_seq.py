@@ -23,12 +23,13 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.datasets import _roots
-from sigconv.datasets._parts import Arrays, Parts, held_back
+from sigconv.datasets._parts import Arrays, Parts
 from sigconv.readers import seq
 from sigconv.transforms import dna
 
 CLASSES = ("not bound", "bound")
 TASKS = ("discovery", "occupancy")
+LIKE_TESTED = 1000  # bound windows, the strongest, that those tested on are like
 TRAIN, TEST, MANIFEST = "_AC.seq.gz", "_B.seq.gz", "chip_seq.toml"
 
 
@@ -114,34 +115,49 @@ class Drawn:
 def load(
     root: Any = None, *, factor: str, task: str = "discovery", strongest: int | None = None, seed: int = 0
 ) -> Parts:
-    """Windows of a factor to train with, to choose by (a tenth of the former, by the seed) and to test on.
+    """Windows of a factor to train with, to choose by and to test on.
 
-    task        discovery: what is not bound is made by shuffling what is, to train with anew each time; occupancy: the
-                file's own unbound windows
+    task        discovery: what is not bound is made by shuffling what is, to train with anew each time, to choose by
+                four shuffles of each; occupancy: the file's own unbound windows
     strongest   only so many of the bound windows first in the file are trained with
 
-    ValueError for a factor that is not there, naming those that are, and for windows that leave nothing to learn from.
+    To choose by there is an eighth of the thousand bound windows first in the file, drawn by the seed, for such are
+    tested on; of the file's own unbound ones as large a share. ValueError for a factor that is not there, naming those
+    that are, and for windows that leave nothing to learn from.
     """
     nd.one_of(task, TASKS, "task")
     files = found(root, factor)
     train, test = (_read(path) for path in files)
-    if not len(test.y) or test.y.min() == test.y.max():
+    if not len(test) or test.y.min() == test.y.max():
         raise ValueError(f"{str(files.test)!r} has windows of one kind only: nothing can be told apart")
+    kept, held = _held(train.y == 1, seed, LIKE_TESTED)
     if task == "occupancy":
         if train.y.min() == train.y.max():
-            raise ValueError(f"{str(files.train)!r} has no window that is not bound: take the task discovery")
-        kept, held = held_back(len(train), seed)
-        return Parts(train.subset(_strongest(train, kept, strongest)), train.subset(held), test)
-    bound = train.x[train.y == 1]
-    kept, held = held_back(len(bound), seed)
-    rows = kept.sort().values[:strongest]
-    return Parts(partnered(bound[rows], seed, fresh=True), partnered(bound[held], seed + 1), test)
+            raise ValueError(f"{str(files.train)!r} has windows of one kind only: take the task discovery")
+        others, out = _held(train.y == 0, seed, len(train))
+        rows = torch.cat([kept[:strongest], others])
+        return Parts(train.subset(rows), train.subset(torch.cat([held, out])), test)
+    return Parts(partnered(train.x[kept[:strongest]], seed, fresh=True), partnered(train.x[held], seed + 1, 4), test)
 
 
-def partnered(x: Tensor, seed: int, fresh: bool = False) -> Bound:
-    """Bound windows, and after them as many that are not: each shuffled so that every pair of neighbours stays."""
-    others = dna.dinucleotide_shuffle(x, torch.Generator().manual_seed(seed))
-    return Bound(torch.cat([x, others]), torch.arange(2 * len(x)).lt(len(x)).float(), fresh)
+def partnered(x: Tensor, seed: int, times: int = 1, fresh: bool = False) -> Bound:
+    """Bound windows, and after them so many times as many that are not: each shuffled, its pairs of neighbours kept."""
+    generator = torch.Generator().manual_seed(seed)
+    others = [dna.dinucleotide_shuffle(x, generator) for _ in range(times)]
+    return Bound(torch.cat([x, *others]), torch.arange((1 + times) * len(x)).lt(len(x)).float(), fresh)
+
+
+def _held(chosen: Tensor, seed: int, among: int) -> tuple[Tensor, Tensor]:
+    """Rows that stay and rows held back, an eighth of so many of the chosen ones, drawn by the seed; in their order."""
+    rows = chosen.nonzero().flatten()
+    if len(rows) < 8:
+        raise ValueError(
+            f"{len(rows)} windows of a kind are too few to train with and to choose by: expected 8 or more"
+        )
+    drawn = torch.randperm(min(len(rows), among), generator=torch.Generator().manual_seed(seed))
+    out = torch.zeros(len(rows), dtype=torch.bool)
+    out[drawn[: len(drawn) // 8]] = True
+    return rows[~out], rows[out]
 
 
 def factors(root: Any = None) -> dict[str, Files]:
@@ -206,10 +222,3 @@ def _read(path: Path) -> Bound:
     if not ((strength == 0) | (strength == 1)).all():
         raise ValueError(f"{str(path)!r} says how strongly windows are bound: expected 0 or 1")
     return Bound(dna.encode([row.sequence for row in rows], length=max(len(row.sequence) for row in rows)), strength)
-
-
-def _strongest(part: Bound, kept: Tensor, most: int | None) -> Tensor:
-    """Rows of a part to train with: all unbound ones, and the bound ones first in the file."""
-    kept = kept.sort().values
-    bound, free = kept[part.y[kept] == 1], kept[part.y[kept] == 0]
-    return torch.cat([bound[:most], free])
