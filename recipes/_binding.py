@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +14,7 @@ from torch.nn import functional as F
 
 from sigconv import explain, models
 from sigconv.datasets import chip_seq as data
+from sigconv.readers import motif as motif_file
 from sigconv.readers.motif import Motif
 from sigconv.recipes import _kmers
 from sigconv.recipes._study import Quiet
@@ -32,6 +35,7 @@ CHOICES: dict[str, Sequence[Any]] = {  # of a random search; rates and decays ar
 ENDS = {"lr": (1e-3, 1e-2), "weight_decay": (1e-4, 1e-1)}
 SEARCHED = 4  # a trial of the search has so many times fewer epochs
 SHOWN = 2000  # bound windows, the strongest, that motifs are taken from
+COMPARED = 16  # motifs, those that matter most, that are compared with known ones
 
 
 class Settings(NamedTuple):
@@ -110,6 +114,27 @@ def told(settings: Settings) -> str:
     return "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
 
+def ranked(
+    job: Job, parts: Any, settings: Settings, options: Mapping[str, Any], restarts: int
+) -> list[tuple[nn.Module, float]]:
+    """Networks trained from so many seeds and their areas under the curve of the validation part, the best first."""
+    options, names = dict(options) | settings.train, [f"model_{n}" if n else "model" for n in range(restarts)]
+    nets = [trained(job, n, parts, settings, options, job.seed + 1000 * i) for i, n in enumerate(names)]
+    job.note("validation AUROC of the networks: " + ", ".join(f"{valid:.4f}" for _, valid in nets))
+    best = sorted(nets, key=lambda pair: -pair[1])
+    for name, (net, _) in zip(names, best, strict=True):
+        job.keep_weights(name, net)
+    return [(net.cpu().eval(), valid) for net, valid in best]
+
+
+def keep(folder: Path, nets: Sequence[tuple[nn.Module, float]]) -> None:
+    """Each network as a folder that models.from_pretrained reads: network/, network_1/ …"""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (net, valid) in enumerate(nets):
+        place = folder / (f"network_{number}" if number else "network")
+        models.save_pretrained(net, place, metrics={"validation AUROC": valid})
+
+
 def figures(scores: Tensor, bound: Tensor) -> dict[str, float]:
     """Areas under both curves, with the ends of their intervals."""
     found = {"auroc": auroc(scores, bound), "auprc": auprc(scores, bound)}
@@ -131,21 +156,41 @@ def own(factor: str, known: Sequence[Motif]) -> list[str]:
     return [motif.name for motif in known if gene in motif.alternate.upper().replace("(VAR.2)", "").split("::")]
 
 
-def matched(
-    found: Sequence[Motif], known: Sequence[Motif], factor: str
-) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
-    """Rows of the learned motifs and the known ones likest them; the first's match, and how like its own it is."""
-    best = {match.query: match for match in explain.matches(found, known, most=1)}
-    names = {motif.name: motif.alternate for motif in known}
-    rows = [
+class Reading(NamedTuple):
+    """What networks look for: motifs, those that matter most first; a table of the likest known ones; figures."""
+
+    motifs: list[Motif]
+    table: list[tuple[Any, ...]]
+    figures: dict[str, Any]
+
+
+def read(folder: Path | None, nets: Sequence[nn.Module], parts: Any, known: Sequence[Motif], factor: str) -> Reading:
+    """Motifs from the strongest bound windows, written to motifs.meme, and what known ones they are like."""
+    motifs = explain.motifs(list(nets), parts.train.x[parts.train.y == 1][:SHOWN])
+    if not motifs:
+        return Reading([], [], {})
+    if folder is not None:
+        motif_file.write(folder / "motifs.meme", motifs)
+    found: dict[str, Any] = {"motif": motifs[0].consensus}
+    if not known:
+        return Reading(motifs, [], found)
+    every = explain.matches(motifs[:COMPARED], known, most=1)
+    names, best = {motif.name: motif.alternate for motif in known}, {match.query: match for match in every}
+    table = [
         (m.name, m.consensus, round(m.sites), f"{names[b.target]} {b.target}", b.pvalue, b.qvalue)
-        for m in found
+        for m in motifs[:COMPARED]
         if (b := best.get(m.name)) is not None
     ]
-    first = best[found[0].name]
-    figures: dict[str, Any] = {"motif_match": f"{names[first.target]} {first.target}", "motif_qvalue": first.qvalue}
-    mine = own(factor, known)
-    if mine:
-        every = explain.matches(found[:1], known)
-        figures["motif_own_qvalue"] = min(match.qvalue for match in every if match.target in mine)
-    return rows, figures
+    first = best[motifs[0].name]
+    found |= {"motif_match": f"{names[first.target]} {first.target}", "motif_qvalue": first.qvalue}
+    if mine := own(factor, known):
+        to_all = explain.matches(motifs[:1], known)
+        found["motif_own_qvalue"] = min(match.qvalue for match in to_all if match.target in mine)
+    return Reading(motifs, table, found)
+
+
+def known_motifs(path: Path | None, root: Path | None) -> list[Motif]:
+    """The motifs of a file, or of jaspar/ in the data folder, if it has some."""
+    around = root or os.environ.get("SIGCONV_DATA")
+    places = sorted((Path(around) / "jaspar").glob("*_jaspar.txt")) if around else []
+    return motif_file.read(path) if path else motif_file.read(places[0]) if places else []

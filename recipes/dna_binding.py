@@ -16,18 +16,16 @@ Source    Alipanahi et al. 2015 (DeepBind), doi:10.1038/nbt.3300; Zeng et al. 20
 
 from __future__ import annotations
 
-import os
+import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from sigconv import explain, models, nd, plot
+from sigconv import nd, plot
 from sigconv.datasets import chip_seq as data
-from sigconv.readers import motif as motif_file
 from sigconv.recipes import _binding
-from sigconv.train import run
+from sigconv.train import auroc, run
 from sigconv.train.assessment import assess
 from sigconv.train.devices import threads
 from sigconv.train.job import Job
@@ -73,65 +71,38 @@ def dna_binding(
     """
     if nd.count(members, "members") > nd.count(restarts, "restarts"):
         raise ValueError(f"members {members} are more than the {restarts} restarts they are chosen from")
-    known = motif_file.read(place) if (place := jaspar or _jaspar(data_root)) else []
+    known = _binding.known_motifs(jaspar, data_root)
     parts = data.load(data_root, factor=factor, task=task, strongest=strongest, seed=job.seed)
     sizes = f"{len(parts.train)} windows to train with, {len(parts.valid)} to choose by, {len(parts.test)} to test on"
     job.note(f"{factor}, {task}: {sizes}")
+    job.tested_on(parts.test)
     options = {"epochs": epochs, "batch_size": batch_size, "windows": windows, "activation": activation}
     usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt)
     with threads(1):  # nets this small lose by being shared between cores
         settings = _binding.searched(job, parts, trials, options, usual)
-        chosen = best_of(job, parts, settings, options | settings.train, restarts, members)
-        scores = torch.stack([_binding.said(job, net, parts.test) for net in chosen]).mean(0)
-        found = _binding.figures(scores, parts.test.y)
+        best = _binding.ranked(job, parts, settings, options, restarts)[:members]
+        if job.folder is not None:
+            _binding.keep(job.folder, best)
+        answers = [_binding.said(job, net, parts.test) for net, _ in best]
+        scores = torch.stack(answers).mean(0)
+        found: dict[str, Any] = _binding.figures(scores, parts.test.y)
+        found["auroc_one_member"] = statistics.fmean(auroc(answer, parts.test.y) for answer in answers)
         found |= _binding.baseline(data_root, factor, task, job.seed, parts)
-        job.tested_on(parts.test)
         assess(job, scores, parts.test.y.long(), data.CLASSES)
-        found |= read(job, chosen, parts.train.x[parts.train.y == 1][: _binding.SHOWN], known, factor)
-    return found | {"parameters": sum(p.numel() for p in chosen[0].parameters())}
+        seen = _binding.read(job.folder, [net for net, _ in best], parts, known, factor)
+    _report(job, seen)
+    return found | seen.figures | {"parameters": sum(p.numel() for p in best[0][0].parameters())}
 
 
-def best_of(
-    job: Job, parts: Any, settings: _binding.Settings, options: dict[str, Any], restarts: int, members: int
-) -> list[nn.Module]:
-    """So many of the networks trained from different seeds: the best by validation, which the run folder keeps."""
-    names = [f"model_{number}" if number else "model" for number in range(restarts)]
-    nets = [_binding.trained(job, n, parts, settings, options, job.seed + 1000 * i) for i, n in enumerate(names)]
-    ranked = sorted(nets, key=lambda pair: -pair[1])
-    job.note("validation AUROC of the networks: " + ", ".join(f"{valid:.4f}" for _, valid in nets))
-    chosen = [net.cpu().eval() for net, _ in ranked[:members]]
-    if job.folder is not None:
-        for number, (name, (net, valid)) in enumerate(zip(names, ranked, strict=True)):
-            job.keep_weights(name, net)
-            if number < members:
-                folder = job.folder / (f"network_{number}" if number else "network")
-                models.save_pretrained(net, folder, metrics={"validation AUROC": valid})
-    return chosen
-
-
-def read(job: Job, nets: list[nn.Module], bound: torch.Tensor, known: list[Any], factor: str) -> dict[str, Any]:
-    """The motifs the networks look for, those that matter most first: a file, logos, what known ones are like them."""
-    motifs = explain.motifs(nets, bound)
-    if not motifs:
+def _report(job: Job, seen: _binding.Reading) -> None:
+    """The motifs as logos, and the known ones that they are most like."""
+    if not seen.motifs:
         job.note("no detector answers to the bound windows: there are no motifs to write")
-        return {}
-    if job.folder is not None:
-        motif_file.write(job.folder / "motifs.meme", motifs)
-    titles = [f"{one.name}, {round(one.sites)} sites" for one in motifs[:LOGOS]]
-    job.picture("motifs", plot.logo([one.matrix for one in motifs[:LOGOS]], titles)[0])
-    found: dict[str, Any] = {"motif": motifs[0].consensus}
-    if known:
-        rows, figures = _binding.matched(motifs[: 2 * LOGOS], known, factor)
-        job.table("motifs", rows, ("motif", "consensus", "sites", "most like", "P", "Q"))
-        found |= figures
-    return found
-
-
-def _jaspar(root: Path | None) -> Path | None:
-    """The known motifs of the data folder, if it has some."""
-    around = root or os.environ.get("SIGCONV_DATA")
-    places = sorted((Path(around) / "jaspar").glob("*_jaspar.txt")) if around else []
-    return places[0] if places else None
+        return
+    first = seen.motifs[:LOGOS]
+    titles = [f"{one.name}, {round(one.sites)} sites" for one in first]
+    job.picture("motifs", plot.logo([one.matrix for one in first], titles)[0])
+    job.table("motifs", seen.table, ("motif", "consensus", "sites", "most like", "P", "Q"))
 
 
 if __name__ == "__main__":

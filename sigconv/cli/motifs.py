@@ -76,13 +76,14 @@ def main(arguments: list[str]) -> int:
 def _windows(folder: str, root: str | None) -> Any:
     """The windows a run of dna_binding was trained with, those that are bound."""
     from sigconv.datasets import chip_seq
+    from sigconv.recipes import _binding
 
     config = _runs.read(Path(folder)).config
     if "factor" not in config:
         raise console.UsageError(f"{folder!r} does not say which windows it was trained with: give --sequences FILE")
     known = {name: config[name] for name in ("factor", "task", "strongest", "seed") if config.get(name) is not None}
     train = chip_seq.load(root or config.get("data_root"), **known).train
-    return train.x[train.y == 1]
+    return train.x[train.y == 1][: _binding.SHOWN]  # as the run itself does
 
 
 def _sequences(path: str) -> Any:
