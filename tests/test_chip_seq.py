@@ -54,14 +54,14 @@ def test_every_factor_under_the_root_is_found_by_its_short_name_or_the_whole(roo
 
 def test_what_is_not_bound_is_a_shuffle_of_what_is(root):
     train, valid, test = chip_seq.load(root, factor="ABC1_cell", seed=3)
-    assert (len(train), len(valid), len(test)) == (90, 10, 16)
+    assert (len(train), len(valid), len(test)) == (88, 30, 16)
     assert train.x.dtype == torch.uint8
     pairs = lambda row: Counter(zip(row.tolist(), row.tolist()[1:], strict=False))
     for part in (train, valid):
-        half = len(part) // 2
-        assert part.y.tolist() == [1.0] * half + [0.0] * half
-        assert all(pairs(a) == pairs(b) for a, b in zip(part.x[:half], part.x[half:], strict=True))
-    together = torch.cat([train.x[:45], valid.x[:5]])
+        many = int(part.y.sum())
+        assert part.y.tolist() == [1.0] * many + [0.0] * (len(part) - many)
+        assert all(pairs(part.x[i % many]) == pairs(x) for i, x in enumerate(part.x))
+    together = torch.cat([train.x[:44], valid.x[:6]])
     assert len(together.unique(dim=0)) == 50  # nothing is in both
 
 
@@ -106,19 +106,37 @@ def test_the_strongest_stand_first_in_the_file(root):
     rows = dna.decode(chip_seq._read(chip_seq.found(root, "ABC1_cell").train).x)
     places = [rows.index(text) for text in dna.decode(few.x[:10])]
     assert places == sorted(places)
-    assert places == [rows.index(text) for text in dna.decode(everything.x[:45])][:10]
+    assert places == [rows.index(text) for text in dna.decode(everything.x[:44])][:10]
 
 
 def test_occupancy_takes_the_files_own_unbound_windows(root):
     train, valid, test = chip_seq.load(root, factor="wgEncodeX", task="occupancy")
     assert (len(train), len(valid), len(test)) == (36, 4, 10)
+    assert valid.y.tolist() == [1.0, 1.0, 0.0, 0.0]
     assert 0 < train.y.mean() < 1
     assert train.ready
-    assert len(chip_seq.load(root, factor="wgEncodeX").train) == 36  # the twenty bound ones, and their shuffles
-    with pytest.raises(ValueError, match="has no window that is not bound: take the task discovery"):
+    assert (
+        len(chip_seq.load(root, factor="wgEncodeX").train) == 36
+    )  # eighteen of the twenty bound ones, and their shuffles
+    with pytest.raises(ValueError, match="has windows of one kind only: take the task discovery"):
         chip_seq.load(root, factor="ABC1_cell", task="occupancy")
     with pytest.raises(ValueError, match="task 'binding' is not one of"):
         chip_seq.load(root, factor="ABC1_cell", task="binding")
+
+
+def test_what_is_chosen_by_is_like_what_is_tested_on(tmp_path):
+    place = tmp_path / "tfbs"
+    deepbind(place / "LONG_cell_AC.seq.gz", rows := windows(1400))
+    deepbind(place / "LONG_cell_B.seq.gz", windows(8), windows(8))
+    _, valid, _ = chip_seq.load(tmp_path, factor="LONG_cell", seed=4)
+    places = [rows.index(text) for text in dna.decode(valid.x[:125])]
+    assert max(places) < 1000
+    assert places == sorted(places)
+    assert int(valid.y.sum()) == 125
+    deepbind(place / "FEW_cell_AC.seq.gz", windows(7))
+    deepbind(place / "FEW_cell_B.seq.gz", windows(8), windows(8))
+    with pytest.raises(ValueError, match="7 windows of a kind are too few"):
+        chip_seq.load(tmp_path, factor="FEW_cell")
 
 
 def test_files_that_tell_nothing_apart_are_said(root):
@@ -133,7 +151,7 @@ def test_the_eighteen_factors_at_hand(data_root):
     known = chip_seq.factors(data_root)
     assert len(known) == 18
     train, valid, test = chip_seq.load(data_root, factor="USF1_HepG2")
-    assert (len(train), len(valid), len(test)) == (2 * 19251, 2 * 2139, 1000)
+    assert (len(train), len(valid), len(test)) == (2 * (21390 - 125), 5 * 125, 1000)
     assert test.x.shape == (1000, 101)
     assert chip_seq.load(data_root, factor="SUZ12_H1-hESC").train.x.max() == 4  # one letter is none of A C G T
 
