@@ -27,7 +27,7 @@ class Responses(nn.Module):
             self.bank: nn.Module = gabor.pyramid(
                 ndim, wavelengths=WAVELENGTHS, directions=directions, learnable=learnable
             )
-            self.filters = 2 * len(self.bank)  # type: ignore[arg-type]
+            self.filters = 2 * len(self.bank)
         else:
             fixed = haar.bank(ndim, LEVELS)
             self.bank, self.filters = (fixed.as_conv() if learnable else fixed), len(fixed)

@@ -22,12 +22,12 @@ from sigconv.train import auprc, auroc, fit, predict, seeds
 from sigconv.train.intervals import auprc_interval, auroc_interval
 from sigconv.train.job import Job
 
-USUAL: dict[str, Any] = {"kernels": 64, "kernel_size": 11, "layers": 2, "hidden": 32, "dropout": 0.3}
+USUAL: dict[str, Any] = {"kernels": 64, "kernel_size": 11, "layers": 3, "hidden": 32, "dropout": 0.3}
 TRAINING: dict[str, Any] = {"schedule": "one-cycle", "average": 0.99, "weight_decay": 0.01}
 CHOICES: dict[str, Sequence[Any]] = {  # of a random search; rates and decays are drawn between two ends
     "kernels": (32, 64, 96),
     "kernel_size": (8, 11, 15, 20),
-    "layers": (1, 2, 3),
+    "layers": (1, 2, 3, 4),
     "hidden": (0, 32, 64),
     "dropout": (0.1, 0.3, 0.5),
     "tilt": (300.0, 1000.0, 5000.0),

@@ -79,7 +79,13 @@ def planted_motif(
     planted = _chosen(known, motif) if known else data.USUAL
     parts = data.load(samples=samples, motif=planted, length=length, seed=job.seed)
     job.tested_on(parts.test)
-    options = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "schedule": "one-cycle", "average": 0.99}
+    options: dict[str, Any] = {
+        "epochs": epochs,
+        "lr": lr,
+        "batch_size": batch_size,
+        "schedule": "one-cycle",
+        "average": 0.99,
+    }
     plain = lambda: models.build(
         "dna:deepbind", classes=1, kernels=kernels, kernel_size=kernel_size, activation=activation
     )
@@ -120,8 +126,8 @@ def behind(
 ) -> nn.Module:
     """The network behind a front end: what it finds on the better strand, a hidden layer."""
     if kind == "pwm":
-        front: nn.Module = detectors(known or [planted, *_decoys(planted, seed)], learned)
-        found, features = nn.Sequential(front, GlobalMaxPool()), front.out_channels
+        named = known or [planted, *_decoys(planted, seed)]
+        found, features = nn.Sequential(detectors(named, learned), GlobalMaxPool()), len(named)
     else:
         bank = _banks.Responses(kind, 1, learned)
         conv = Conv(4 * bank.filters, kernels, kernel_size, padding="same", ndim=1)
@@ -135,14 +141,13 @@ def behind(
 def detectors(motifs: list[Motif], learned: bool) -> Conv:
     """A filter for each motif, whose answer is its log-odds score; narrower ones amid columns without information."""
     width = max(one.width for one in motifs)
-    conv = Conv(4, len(motifs), width, padding="full", ndim=1)
+    conv = Conv(4, len(motifs), width, padding="full", bias=False, ndim=1)
     with torch.no_grad():
         conv.weight.zero_()
         for row, one in zip(conv.weight, motifs, strict=True):
             weight, _ = explain.filter_of(one, pseudocount=0.05)
             start = (width - one.width) // 2
             row[:, start : start + one.width] = torch.as_tensor(weight)
-        conv.bias.zero_()
     return conv if learned else conv.requires_grad_(False)
 
 

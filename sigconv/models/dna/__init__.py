@@ -3,7 +3,7 @@
 zeng              one layer of 16 kernels and more, global or local pooling, a hidden layer
 deepbind          16 motif detectors with learned thresholds, on both strands
 deepsea basset    three layers of convolution and pooling, fully connected layers, hundreds of outputs
-residual          motif detectors, dilated layers around them, maxima and means of both strands: ours
+residual          motif detectors, dilated layers around them, maxima and means, on both strands: ours
 bpnet             dilated convolutions, each added to the last; reads at every position, and how many
 """
 
@@ -83,10 +83,10 @@ def build(
 
     kernels          motif detectors, before width: 16, 64                          (zeng deepbind, residual)
     kernel_size      their taps: 24, 11; of bpnet's first and last layer 25         (zeng deepbind, residual, bpnet)
-    layers           of convolution: 1; further ones, dilated: 2, 9                 (zeng, residual, bpnet)
+    layers           of convolution: 1; further ones, dilated: 3, 9                 (zeng, residual, bpnet)
     window           positions pooled at a time; None pools all of them             (zeng)
     mean             the mean of every detector beside its best match               (deepbind residual)
-    strands          the larger answer to both strands, True                        (deepbind residual)
+    strands          the larger, or the mean, answer to both strands: True          (deepbind, residual)
     hidden           units, 32 or 0 for none; of deepsea and basset one number each layer
     maps             kernels of every layer                                         (deepsea basset; one number: bpnet)
     output           "both" (profile logits (batch, classes, letters), log counts (batch, classes)), "profile" or

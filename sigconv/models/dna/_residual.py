@@ -1,4 +1,4 @@
-"""Motif detectors, what stands around their matches in dilated layers, the best and the mean of it on both strands."""
+"""Motif detectors, dilated layers that look around their matches, the best and the mean of it, on both strands."""
 
 from __future__ import annotations
 
@@ -43,22 +43,21 @@ def residual(
     size: Any = None,  # of any
     kernels: int = KERNELS,
     kernel_size: int | None = None,
-    layers: int = 2,
+    layers: int = 3,
     mean: bool = True,
     hidden: int = 32,
     strands: bool = True,
-) -> nn.Sequential:
+) -> nn.Module:
     """Detectors with flanks of unknown letters, pooled by two, layers ever further apart, maxima and means, a head.
 
-    strands: of what is found on the two strands the larger, feature by feature.
+    strands: the mean of the answers to the sequence and to its reverse complement.
     """
     k = _parts.taps(TAPS if kernel_size is None else nd.count(kernel_size, "kernel_size"), ndim)
     out = _common.scaled(nd.count(kernels, "kernels"), width)
     first = _parts.stage(Conv(in_channels, out, k, bias=False, ndim=ndim), out, activation, ndim, True)
     further = [Around(out, 2**i, activation, ndim) for i in range(nd.count(layers, "layers", least=0))]
-    found: nn.Module = nn.Sequential(Flanked(k - 1), *first, MaxPool(2, ceil_mode=True), *further, Pooled(mean))
-    if strands and ndim == 1 and in_channels == 4:
-        found = BothStrands(found, reduce="max")
-    drop = _parts.dropped(dropout)
+    found = [Flanked(k - 1), *first, MaxPool(2, ceil_mode=True), *further, Pooled(mean)]
     features = out * (2 if mean else 1)
-    return nn.Sequential(found, *drop, *ending(features, hidden, classes, width, activation, dropout / 2))
+    head = ending(features, hidden, classes, width, activation, dropout / 2)
+    net = nn.Sequential(*found, *_parts.dropped(dropout), *head)
+    return BothStrands(net, reduce="mean") if strands and ndim == 1 and in_channels == 4 else net
