@@ -18,5 +18,5 @@ def test_the_examples_run(number, capsys):
     }
 
 
-def test_there_are_examples_for_layers_models_features_speech_and_training():
-    assert len(BLOCKS) == 6
+def test_there_are_examples_for_layers_models_features_speech_dna_and_training():
+    assert len(BLOCKS) == 7
