@@ -87,7 +87,7 @@ class Drawn:
 
     classes = CLASSES
 
-    def __init__(self, bound: Tensor, windows: int, tilt: float = 1000.0) -> None:
+    def __init__(self, bound: Tensor, windows: int, tilt: float = 300.0) -> None:
         if not tilt > 0:
             raise ValueError(f"tilt {tilt} must be above 0, or infinite")
         self.bound, self.windows, self.tilt = bound, nd.count(windows, "windows"), tilt

@@ -30,7 +30,7 @@ CHOICES: dict[str, Sequence[Any]] = {  # of a random search; rates and decays ar
     "layers": (1, 2, 3, 4),
     "hidden": (0, 32, 64),
     "dropout": (0.1, 0.3, 0.5),
-    "tilt": (300.0, 1000.0, 5000.0),
+    "tilt": (100.0, 300.0, 1000.0),
 }
 ENDS = {"lr": (1e-3, 1e-2), "weight_decay": (1e-4, 1e-1)}
 SEARCHED = 4  # a trial of the search has so many times fewer epochs

@@ -42,7 +42,7 @@ def dna_binding(
     restarts: int = 3,
     members: int = 3,
     strongest: int | None = None,
-    tilt: float = 1000.0,
+    tilt: float = 300.0,
     windows: int = 4000,
     activation: str = "relu",
     jaspar: Path | None = None,

@@ -51,7 +51,7 @@ def dna_table(
     trials: int = 0,
     restarts: int = 3,
     members: int = 3,
-    tilt: float = 1000.0,
+    tilt: float = 300.0,
     windows: int = 4000,
     activation: str = "relu",
     jaspar: Path | None = None,

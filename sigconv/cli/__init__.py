@@ -41,4 +41,4 @@ Convolution, filter banks and pooling for science signals, in any number of dime
 {_discover.table("cli")}
 
 sigconv VERB --help tells more. --json ends any verb with one JSON object on stdout; --debug shows tracebacks.
-Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 stopped by a signal."""
+Exit codes: 0 done, 1 failed, 2 usage, 3 some of many failed (listed), 130 and 143 stopped by a signal."""
