@@ -12,7 +12,9 @@ doi:10.1038/nbt.3300; Zeng et al. 2016, doi:10.1093/bioinformatics/btw255.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +43,7 @@ class Files(NamedTuple):
 
 
 class Bound(Arrays):
-    """Windows as tokens (windows, letters), uint8, and whether each is bound, float32; bound ones come first.
+    """Windows as tokens (windows, letters), uint8, and whether each is bound, float32, (windows,).
 
     With fresh=True whatever is not bound is shuffled anew each time, by the item's own generator.
     """
@@ -66,7 +68,7 @@ class Bound(Arrays):
         if self.fresh and generators is not None:
             free = (y == 0).nonzero().flatten().tolist()
             if free:
-                x[free] = dna.dinucleotide_shuffle(x[free], [generators[i] for i in free])
+                x[free] = between_flanks(x[free], [generators[i] for i in free])
         return x, y
 
     def to(self, device: Any) -> Bound:
@@ -91,6 +93,7 @@ class Drawn:
         if not tilt > 0:
             raise ValueError(f"tilt {tilt} must be above 0, or infinite")
         self.bound, self.windows, self.tilt = bound, nd.count(windows, "windows"), tilt
+        self.names = [hashlib.sha256(bound.cpu().numpy().tobytes()).hexdigest()]  # which windows: for a resumed run
         self.reach = (1 / (1 + torch.arange(len(bound), dtype=torch.float64) / tilt)).cumsum(0)
 
     def __len__(self) -> int:
@@ -108,7 +111,7 @@ class Drawn:
         y = (indices < self.windows).float()
         free = (y == 0).nonzero().flatten().tolist()
         if free:
-            x[free] = dna.dinucleotide_shuffle(x[free], [generators[i] for i in free])
+            x[free] = between_flanks(x[free], [generators[i] for i in free])
         return x, y
 
 
@@ -122,7 +125,7 @@ def load(
     strongest   only so many of the bound windows first in the file are trained with
 
     To choose by there is an eighth of the thousand bound windows first in the file, drawn by the seed, for such are
-    tested on; of the file's own unbound ones as large a share. ValueError for a factor that is not there, naming those
+    tested on; and an eighth of the file's own unbound ones. ValueError for a factor that is not there, naming those
     that are, and for windows that leave nothing to learn from.
     """
     nd.one_of(task, TASKS, "task")
@@ -143,8 +146,29 @@ def load(
 def partnered(x: Tensor, seed: int, times: int = 1, fresh: bool = False) -> Bound:
     """Bound windows, and after them so many times as many that are not: each shuffled, its pairs of neighbours kept."""
     generator = torch.Generator().manual_seed(seed)
-    others = [dna.dinucleotide_shuffle(x, generator) for _ in range(times)]
+    others = [between_flanks(x, generator) for _ in range(times)]
     return Bound(torch.cat([x, *others]), torch.arange((1 + times) * len(x)).lt(len(x)).float(), fresh)
+
+
+def between_flanks(x: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> Tensor:
+    """Windows shuffled, every pair of neighbours kept, but for unknown letters at their ends, which stay.
+
+    Shuffled too, the flanks of windows shorter than others would tell what is not bound.
+
+    >>> between_flanks(torch.tensor([[4, 4, 0, 0, 0, 4]])).tolist()
+    [[4, 4, 0, 0, 0, 4]]
+    """
+    known = x != dna.UNKNOWN
+    ends = torch.stack([known.int().argmax(1), known.flip(1).int().argmax(1)], 1)
+    if not ends.any():
+        return dna.dinucleotide_shuffle(x, generator)
+    y = x.clone()
+    for before, after in ends.unique(dim=0).tolist():
+        rows = (ends == torch.tensor([before, after])).all(1).nonzero().flatten().tolist()
+        inner = slice(before, x.shape[1] - after)
+        drawn = [generator[row] for row in rows] if isinstance(generator, Sequence) else generator
+        y[rows, inner] = dna.dinucleotide_shuffle(x[rows, inner], drawn)
+    return y
 
 
 def _held(chosen: Tensor, seed: int, among: int) -> tuple[Tensor, Tensor]:
@@ -165,23 +189,27 @@ def factors(root: Any = None) -> dict[str, Files]:
     place = _place(root)
     if place is None:
         return {}
-    found: dict[str, list[tuple[str, Files]]] = {}
-    for path in sorted(place.rglob(f"*{TRAIN}")):
-        whole = path.name.removesuffix(TRAIN)
-        test = path.with_name(whole + TEST)
-        if test.is_file():
-            found.setdefault("_".join(whole.split("_")[:2]), []).append((whole, Files(path, test)))
-    for path in sorted(place.rglob("train.data")):
-        if path.with_name("test.data").is_file():
-            found.setdefault(path.parent.name, []).append((path.parent.name, Files(path, path.with_name("test.data"))))
-    return {short if len(all_) == 1 else whole: files for short, all_ in found.items() for whole, files in all_}
+    pairs = [(path, path.with_name(path.name.removesuffix(TRAIN) + TEST)) for path in sorted(place.rglob(f"*{TRAIN}"))]
+    pairs += [(path, path.with_name("test.data")) for path in sorted(place.rglob("train.data"))]
+    known = [(_names(train, place), Files(train, test)) for train, test in pairs if test.is_file()]
+    borne = Counter(name for names, _ in known for name in dict.fromkeys(names))
+    return {next((name for name in names if borne[name] == 1), names[-1]): files for names, files in known}
+
+
+def _names(train: Path, place: Path) -> tuple[str, ...]:
+    """What a factor may be called, the shortest first: the last is its path, which no other has."""
+    inside = train.relative_to(place).as_posix()
+    if not train.name.endswith(TRAIN):
+        return train.parent.name, inside.removesuffix("/train.data")
+    whole = train.name.removesuffix(TRAIN)
+    return "_".join(whole.split("_")[:2]), whole, inside.removesuffix(TRAIN)
 
 
 def found(root: Any, factor: str) -> Files:
     """The files of one factor, by its short name or the whole one; fetched where they are known and not at hand."""
     known = factors(root)
     for name, files in known.items():
-        if factor in (name, files.train.name.removesuffix(TRAIN)):
+        if factor == name or files.train.name == factor + TRAIN:
             return files
     fetched = None if known or root is not None else _fetched(factor)
     if fetched is not None:

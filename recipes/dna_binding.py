@@ -60,8 +60,8 @@ def dna_binding(
         restarts: networks trained from different seeds
         members: of these, how many answer together: the best by validation
         strongest: train with the first so many bound windows of the file only
-        tilt: the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike
-        windows: bound windows drawn an epoch, and as many shuffles
+        tilt: (discovery) the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike
+        windows: (discovery) bound windows drawn an epoch, and as many shuffles; else all of them are an epoch
         activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
         jaspar: known motifs to compare with, in MEME's, JASPAR's or TRANSFAC's text (jaspar/ of the data folder)
         data_root: folder that holds tfbs/, or any with such files; else $SIGCONV_DATA, the cache, a download

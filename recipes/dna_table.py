@@ -68,8 +68,8 @@ def dna_table(
         trials: settings drawn at random and tried shortly before, for each factor (0 tries none)
         restarts: networks trained from different seeds, for each factor
         members: of these, how many answer together: the best by validation
-        tilt: the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike
-        windows: bound windows drawn an epoch, and as many shuffles
+        tilt: (discovery) the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike
+        windows: (discovery) bound windows drawn an epoch, and as many shuffles; else all of them are an epoch
         activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
         jaspar: known motifs to compare with, in MEME's, JASPAR's or TRANSFAC's text (jaspar/ of the data folder)
         data_root: folder that holds tfbs/, or any with such files; else $SIGCONV_DATA
@@ -83,7 +83,7 @@ def dna_table(
     if not names:
         raise FileNotFoundError("no factors at hand: give --data-root DIR, which holds tfbs/, or set SIGCONV_DATA")
     known = _binding.known_motifs(jaspar, data_root)
-    marked = _marked([data.found(data_root, name) for name in names])
+    marked = _marked([data.found(data_root, name) for name in names], known)
     rows = finished(job, "factor", data=marked)
     options = {"epochs": epochs, "batch_size": batch_size, "windows": windows, "activation": activation}
     usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt)
@@ -138,9 +138,9 @@ def summary(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return metrics
 
 
-def _marked(places: list[data.Files]) -> str:
-    """What the files are, in sixteen digits: rows of a study on others are not gone on with."""
-    digest = hashlib.sha256()
+def _marked(places: list[data.Files], known: list[Any]) -> str:
+    """What the files and the known motifs are, in sixteen digits: rows of a study on others are not gone on with."""
+    digest = hashlib.sha256(b"".join(one.name.encode() + one.matrix.tobytes() for one in known))
     for path in (path for pair in places for path in pair):
         digest.update(hashlib.sha256(files.read_bytes(path)).digest())
     return digest.hexdigest()[:16]

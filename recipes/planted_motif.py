@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from sigconv import explain, models, nd, plot
 from sigconv.blocks import BothStrands
@@ -31,7 +30,7 @@ from sigconv.datasets import planted_motif as data
 from sigconv.pooling import GlobalMaxPool
 from sigconv.readers import motif as motif_file
 from sigconv.readers.motif import Motif
-from sigconv.recipes import _banks
+from sigconv.recipes import _banks, _binding
 from sigconv.train import auroc, fit, predict, run, seeds
 from sigconv.train.devices import threads
 from sigconv.train.intervals import auroc_interval
@@ -75,6 +74,10 @@ def planted_motif(
         batch_size: sequences a step
     """
     nd.one_of(front_end, FRONT_ENDS, "front_end")
+    if motif is not None and motifs is None:
+        raise ValueError(f"motif {motif!r} is one of a file: give --motifs FILE too")
+    if learned and front_end == "none":
+        raise ValueError("learned is for a front end: give --front-end gabor, haar or pwm too")
     known = motif_file.read(motifs) if motifs else []
     planted = _chosen(known, motif) if known else data.USUAL
     parts = data.load(samples=samples, motif=planted, length=length, seed=job.seed)
@@ -98,7 +101,16 @@ def planted_motif(
         for name, build in builders.items():
             seeds.everything(job.seed)
             model = build()
-            fit(model, parts.train, parts.valid, job=job, loss=surprise, scores={"auroc": auroc}, name=name, **options)
+            fit(
+                model,
+                parts.train,
+                parts.valid,
+                job=job,
+                loss=_binding.surprise,
+                scores={"auroc": auroc},
+                name=name,
+                **options,
+            )
             scores = predict(model, parts.test, job=job)[0].squeeze(1)
             found |= _scored(scores, parts.test.y, "" if name == "model" else "_without_front_end")
             if name == "model":
@@ -107,11 +119,6 @@ def planted_motif(
                 found |= _read(job, model.cpu(), parts.train, planted)
     found["auroc_oracle"] = auroc(data.oracle(parts.test.x, planted), parts.test.y)
     return found
-
-
-def surprise(logits: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
-    """The mean log loss of (sequences, 1) logits."""
-    return F.binary_cross_entropy_with_logits(logits.squeeze(1), bound)
 
 
 class OneHot(nn.Module):
@@ -127,7 +134,7 @@ def behind(
     """The network behind a front end: what it finds on the better strand, a hidden layer."""
     if kind == "pwm":
         named = known or [planted, *_decoys(planted, seed)]
-        found, features = nn.Sequential(detectors(named, learned), GlobalMaxPool()), len(named)
+        found, features = nn.Sequential(motif_layer(named, learned), GlobalMaxPool()), len(named)
     else:
         bank = _banks.Responses(kind, 1, learned)
         conv = Conv(4 * bank.filters, kernels, kernel_size, padding="same", ndim=1)
@@ -138,7 +145,7 @@ def behind(
     return nn.Sequential(BothStrands(found, reduce="max"), *head)
 
 
-def detectors(motifs: list[Motif], learned: bool) -> Conv:
+def motif_layer(motifs: list[Motif], learned: bool) -> Conv:
     """A filter for each motif, whose answer is its log-odds score; narrower ones amid columns without information."""
     width = max(one.width for one in motifs)
     conv = Conv(4, len(motifs), width, padding="full", bias=False, ndim=1)

@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 from sigconv.datasets import chip_seq
+from sigconv.train.fingerprint import fingerprint
 from sigconv.transforms import dna
 
 RNG = np.random.default_rng(5)
@@ -154,6 +155,50 @@ def test_the_eighteen_factors_at_hand(data_root):
     assert (len(train), len(valid), len(test)) == (2 * (21390 - 125), 5 * 125, 1000)
     assert test.x.shape == (1000, 101)
     assert chip_seq.load(data_root, factor="SUZ12_H1-hESC").train.x.max() == 4  # one letter is none of A C G T
+
+
+def test_windows_shorter_than_others_are_shuffled_between_their_flanks(tmp_path):
+    place = tmp_path / "tfbs"
+    lengths = RNG.integers(20, 40, 60)
+    deepbind(place / "SOME_cell_AC.seq.gz", [windows(1, n)[0] for n in lengths])
+    deepbind(place / "SOME_cell_B.seq.gz", windows(8), windows(8))
+    train, valid, _ = chip_seq.load(tmp_path, factor="SOME_cell")
+    rows = torch.arange(len(train))
+    drawn = train.batch(rows, [torch.Generator().manual_seed(i) for i in range(len(train))])[0]
+    bound = train.x[train.y == 1]
+    again = chip_seq.Drawn(bound, 50).batch(torch.arange(100), [torch.Generator().manual_seed(i) for i in range(100)])[
+        0
+    ]
+    for x in (train.x, valid.x, drawn, again):
+        flanks = (x == 4).int()
+        before, after = (flanks.cumprod(1).sum(1), flanks.flip(1).cumprod(1).sum(1))
+        assert (x == 4).sum(1).equal(before + after)
+        assert (before - after).abs().max() <= 1
+    letters = chip_seq.between_flanks(bound, torch.Generator().manual_seed(0))
+    assert not torch.equal(letters, bound)
+
+
+def test_factors_of_one_name_go_by_longer_ones(root):
+    for collection in ("motif_discovery", "motif_occupancy"):
+        folder = root / "tfbs" / collection / "NAME"
+        folder.mkdir(parents=True)
+        for name in ("train.data", "test.data"):
+            (folder / name).write_text("".join(f">w{i} {text} {i % 2}\n" for i, text in enumerate(windows(20))))
+    names = set(chip_seq.factors(root))
+    assert {"motif_discovery/NAME", "motif_occupancy/NAME"} < names
+    assert chip_seq.found(root, "motif_occupancy/NAME").train.parent.parent.name == "motif_occupancy"
+    with pytest.raises(ValueError, match=r"factor 'NAME' is not one of .*motif_discovery/NAME"):
+        chip_seq.found(root, "NAME")
+    with pytest.raises(ValueError, match=r"factor 'train\.data' is not one of"):
+        chip_seq.found(root, "train.data")
+
+
+def test_f17_other_windows_are_told_apart():
+    bound = torch.randint(0, 4, (500, 30), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    other = bound.clone()
+    other[400] = 3
+    marks = [fingerprint(chip_seq.Drawn(x, 100))["sha256"] for x in (bound, bound.clone(), other)]
+    assert marks[0] == marks[1] != marks[2]
 
 
 def test_what_is_not_at_hand_is_fetched_by_name_and_checked(monkeypatch, tmp_path):

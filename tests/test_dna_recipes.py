@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from sigconv.readers.motif import Motif
 from sigconv.recipes import _banks, _binding, _kmers
 from sigconv.recipes.dna_binding import dna_binding
 from sigconv.recipes.dna_table import dna_table
-from sigconv.recipes.planted_motif import detectors, likeness, planted_motif
+from sigconv.recipes.planted_motif import likeness, motif_layer, planted_motif
 from sigconv.train import auroc, run
 from sigconv.transforms import dna
 
@@ -165,12 +166,30 @@ def test_front_ends_stand_before_the_detectors_and_beside_none(front_end, learne
 
 def test_a_detector_made_from_a_motif_scores_as_the_motif_does():
     motif = planted.consensus("TGACTCA", 0.8)
-    conv = detectors([motif], learned=False)
+    conv = motif_layer([motif], learned=False)
     x = torch.randint(0, 4, (3, 30), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     scores = dna.match_scores(x, dna.log_odds(motif, pseudocount=0.05))
     answers = conv(x)[:, 0, 6:-6]
     assert np.corrcoef(answers.numpy().ravel(), scores.ravel())[0, 1] > 1 - 1e-6
     assert not conv.weight.requires_grad
+
+
+def test_what_would_be_ignored_is_refused(tmp_path, root):
+    with pytest.raises(ValueError, match="motif 'USF1' is one of a file: give --motifs FILE too"):
+        run(planted_motif, ["--motif", "USF1", "--out", str(tmp_path)])
+    with pytest.raises(ValueError, match="learned is for a front end"):
+        run(planted_motif, ["--learned", "--out", str(tmp_path)])
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_f17_the_table_does_not_go_on_with_other_motifs(root, tmp_path):
+    small = ["--epochs", "1", "--windows", "20", "--restarts", "1", "--members", "1", "--factors", "OTHER_cell"]
+    shutil.copytree(root, tmp_path / "data")
+    first = run(dna_table, [*small, "--data-root", str(tmp_path / "data"), "--out", str(tmp_path / "runs")])
+    other = tmp_path / "data" / "jaspar" / "made_jaspar.txt"
+    motif_file.write(other, [Motif("MA1.1", "GENE", SURE.matrix * 100)], format="jaspar")
+    with pytest.raises(ValueError, match="has trainings on other data"):
+        run(dna_table, ["--resume", first["run_folder"]])
 
 
 def test_likeness_is_one_of_a_motif_with_itself_on_either_strand_anywhere():

@@ -48,5 +48,7 @@ def test_without_a_mistake_the_interval_ends_at_one_and_says_how_few_there_were(
     assert auroc_interval(-scores, y) == (0.0, pytest.approx(1 - 0.05**0.1))
     assert auprc_interval(scores, y)[1] == 1.0
     assert deviations(0.95) == pytest.approx(1.959963985)
+    assert auroc_interval(torch.zeros(40), torch.arange(40) % 2) == (0.0, 1.0)
+    assert auroc_interval(torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.tensor([0, 0, 1, 0])) == (0.0, 1.0)
     with pytest.raises(ValueError, match="level 1 must be between 0 and 1"):
         auroc_interval(scores, y, level=1)

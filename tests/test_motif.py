@@ -315,3 +315,28 @@ def test_all_of_jaspar_is_read_as_biopython_reads_it(data_root, tmp_path):
     assert [m.name for m in minimal] == [m.name for m in ours]
     for mine, other in zip(ours, minimal, strict=True):
         assert_rounded([other.counts[letter] for letter in "ACGT"], mine)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f">a\nA{' ' * 60_000}[[\n",
+        f"MEME version 4\nMOTIF a\nletter-probability matrix: {'x' * 60_000}\n",
+        f"MEME version 4\nMOTIF a\nletter-probability matrix: {'a ' * 30_000}\n",
+    ],
+)
+def test_lines_made_to_be_slow_are_refused_at_once(text, tmp_path):
+    path = tmp_path / "slow.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"slow\.txt"):
+        motif.read(path)
+
+
+def test_a_name_may_hold_the_word_width(tmp_path):
+    path = tmp_path / "m.meme"
+    columns = np.full((4, 3), 0.25)
+    named = [motif.Motif(name, "", columns, counts=False) for name in ("bandwidth_1", "bandwidth_2")]
+    motif.write(path, named)
+    assert [one.name for one in motif.read(path)] == ["bandwidth_1", "bandwidth_2"]
+    path.write_text(path.read_text().replace("MOTIF bandwidth_1", "MOTIF bandwidth_1 other width = 3 seqs = 2"))
+    assert [one.alternate for one in motif.read(path)] == ["other", ""]

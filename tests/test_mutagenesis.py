@@ -83,7 +83,7 @@ def test_the_answer_is_the_one_that_is_meant():
 
 def test_importance_is_what_the_other_letters_would_lose_and_a_track():
     model, x = Scores(1, 5).eval(), torch.tensor([[0, 1, 4, 3, 2]])
-    found = explain.importance(explain.mutagenesis(model, x))
+    found = explain.importance(explain.mutagenesis(model, x), x)
     weight = model.weight.detach()[0]
     for place, letter in enumerate(x[0].tolist()):
         if letter == 4:
@@ -95,7 +95,7 @@ def test_importance_is_what_the_other_letters_would_lose_and_a_track():
 
 def test_tracks_are_written_for_browsers(tmp_path):
     model, x = Scores(1, 5).float(), torch.tensor([[0, 1, 4, 3, 2]])
-    losses = explain.importance(explain.mutagenesis(model, x))[0]
+    losses = explain.importance(explain.mutagenesis(model, x), x)[0]
     bedgraph.write(tmp_path / "a.bedGraph", [("chr1", 100, losses), ("chr2", 7, explain.saliency(model, x)[0])])
     rows = [line.split("\t") for line in (tmp_path / "a.bedGraph").read_text().splitlines()]
     assert [(row[0], int(row[1])) for row in rows if row[0] == "chr1"] == [("chr1", i) for i in (100, 101, 103, 104)]
@@ -157,4 +157,4 @@ def test_inputs_that_cannot_be_meant_are_one_line():
     with pytest.raises(ValueError, match="batch_size 0 must be at least 1"):
         explain.mutagenesis(Scores(1, 6), tokens(1, 6), batch_size=0)
     with pytest.raises(ValueError, match=r"are not \(batch, 4, length\)"):
-        explain.importance(torch.zeros(2, 3, 4))
+        explain.importance(torch.zeros(2, 3, 4), ["ACGT"] * 2)

@@ -62,7 +62,7 @@ def test_fb3_fb5_feature_maps_are_drawn_on_a_recording_an_array_a_picture_and_a_
     [
         (["gabour", "-o", "x.png"], "bank 'gabour' is not one of"),
         (["gabor"], "where to\\? -o FILE.png"),
-        (["gabor", "-o", "x.gif"], "'x.gif' is neither a .png nor an .html"),
+        (["gabor", "-o", "x.gif"], "'x.gif' does not end in .png or .html"),
         (["gabor", "-o", "nowhere/x.png"], "there is no such folder"),
         (["gabor", "-o", "x.png", "--on", "a.xyz"], "expected a .wav, .nii"),
         (["gabor", "-o", "x.png", "--ndim", "two"], "--ndim 'two' is not a whole number"),

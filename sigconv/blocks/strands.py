@@ -134,6 +134,10 @@ class ReverseComplementConv(nn.Module):
     def dense(self) -> tuple[Tensor, Tensor | None]:
         """weight (out_channels, in_channels / groups, kernel_size) and bias of the Conv that does the same."""
         weight, bias = self.conv.weight, self.conv.bias
+        if self.conv.groups > 1:
+            raise ValueError(
+                f"groups={self.conv.groups}: the other strand's groups come in the other order, as in no Conv"
+            )
         both = torch.cat([weight, weight.flip(0, 1, 2)])
         return both, None if bias is None else torch.cat([bias, bias.flip(0)])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sigconv import console
-from sigconv.cli import _arguments, _discover
+from sigconv.cli import _arguments, _discover, _outputs
 
 USAGE = """usage: sigconv bench [NAME …] [--repeats N] [--only WORDS] [--device D] [--output FILE] [--json] [--debug]
 
@@ -36,8 +36,7 @@ def main(arguments: list[str]) -> int:
     options, names = _read(arguments, list(sets))
     from sigconv.benchmarks import _race
 
-    if options["output"] and not Path(options["output"]).resolve().parent.is_dir():
-        raise console.UsageError(f"--output {options['output']!r}: there is no such folder")
+    _outputs.place(options["output"] or None, "--output")
     found, records = [], []
     for name in names or list(sets):
         cases = importlib.import_module(f"sigconv.benchmarks.{name}").cases(options["device"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sigconv import console
-from sigconv.cli import _arguments, _networks, _runs
+from sigconv.cli import _arguments, _networks, _outputs, _runs
 
 USAGE = """usage: sigconv motifs RUN -o FILE.meme|.jaspar [--sequences FILE] [--match MOTIFS] [--logo FILE.png]
                       [--top N] [--data-root DIR] [--json] [--debug]
@@ -160,11 +160,7 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
     if options["output"] is None:
         raise console.UsageError("where to? -o FILE.meme or -o FILE.jaspar")
     for key, suffixes in (("output", tuple(FORMATS)), ("logo", (".png",))):
-        path, word = options[key], "-o" if key == "output" else "--logo"
-        if path is not None and Path(path).suffix not in suffixes:
-            raise console.UsageError(f"{word} {path!r} does not end in one of {' '.join(suffixes)}")
-        if path is not None and not Path(path).resolve().parent.is_dir():
-            raise console.UsageError(f"{word} {path!r}: there is no such folder")
+        _outputs.place(options[key], "-o" if key == "output" else "--logo", suffixes)
     if options["top"] is not None and options["top"] < 1:
         raise console.UsageError(f"--top {options['top']} must be at least 1")
     return options, folders[0]

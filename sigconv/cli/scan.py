@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from sigconv import console
-from sigconv.cli import _arguments
+from sigconv.cli import _arguments, _outputs
 
 USAGE = """usage: sigconv scan MOTIFS FASTA [--pvalue P | --threshold BITS] [-o FILE] [--format tsv|bed]
                     [--strand both|+|-] [--regions BED] [--background B] [--pseudocount C]
@@ -98,7 +94,7 @@ def _scan(search: Any, fasta: str, options: dict[str, Any]) -> dict[str, int]:
 
     letters = hits = sequences = 0
     total = files.size_of(fasta, MOST_BYTES) * (PACKED if fasta.endswith("gz") else 1)
-    with _out(options) as write, console.progress("scan", total) as step:
+    with _outputs.lines(options["output"]) as write, console.progress("scan", total) as step:
 
         def told(more: int, name: str) -> None:
             nonlocal letters
@@ -116,18 +112,6 @@ def _scan(search: Any, fasta: str, options: dict[str, Any]) -> dict[str, int]:
     return {"sequences": sequences, "letters": letters, "hits": hits}
 
 
-@contextlib.contextmanager
-def _out(options: dict[str, Any]) -> Iterator[Any]:
-    """What takes the lines: a file that gets its name when it is whole, or stdout."""
-    from sigconv import files
-
-    if options["output"]:
-        with files.writing(options["output"]) as file:
-            yield file.write
-    else:
-        yield lambda lines: sys.stdout.write(lines.decode())
-
-
 def _cores() -> int:
     """As many cores as this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -142,7 +126,5 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
         raise console.UsageError(f"--format {options['format']!r} is not one of tsv, bed")
     if options["jobs"] is not None and not 1 <= options["jobs"] <= MOST_JOBS:
         raise console.UsageError(f"--jobs {options['jobs']} must be 1 to {MOST_JOBS}")
-    out = options["output"]
-    if out is not None and not Path(out).resolve().parent.is_dir():
-        raise console.UsageError(f"-o {out!r}: there is no such folder")
+    _outputs.place(options["output"])
     return options, paths

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sigconv import console
-from sigconv.cli import _arguments, _discover
+from sigconv.cli import _arguments, _discover, _outputs
 
 USAGE = """usage: sigconv show BANK -o FILE.png|.html [--ndim N] [--fs RATE[,RATE…]] [--on SIGNAL] [--what W] [--json]
 
@@ -30,10 +30,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     options, spec = _read(arguments)
     out = Path(options["output"])
-    if out.suffix not in (".png", ".html"):
-        raise console.UsageError(f"-o {str(out)!r} is neither a .png nor an .html file")
-    if not out.resolve().parent.is_dir():
-        raise console.UsageError(f"-o {str(out)!r}: there is no such folder")
+    _outputs.place(out, suffixes=(".png", ".html"))
     signal, rates = _signal(options["on"]) if options["on"] else (None, None)
     fs = rates if options["fs"] is None else options["fs"]
     ndim = signal.ndim if options["ndim"] is None and signal is not None else options["ndim"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from sigconv import console
-from sigconv.cli import _arguments, _networks
+from sigconv.cli import _arguments, _networks, _outputs
 
 USAGE = """usage: sigconv variants VCF FASTA RUN [-o FILE.tsv] [--length N] [--target CLASS] [--json] [--debug]
 
@@ -33,7 +29,7 @@ listed on stderr too, and the exit code is 3. One whose ALT is no letters (<DEL>
   sigconv variants patient.vcf.gz hg38.fa runs/dna_binding/… -o effects.tsv"""
 
 KINDS: dict[str, Any] = {"output": str, "length": int, "target": int}
-HEADER = "chrom\tpos\tid\tref\talt\tref_score\talt_score\tdifference\tnote\n"
+HEADER = b"chrom\tpos\tid\tref\talt\tref_score\talt_score\tdifference\tnote\n"
 LISTED = 20  # variants without scores that are told one by one
 
 
@@ -65,7 +61,11 @@ def _score(variants: str, fasta: str, folder: str, options: dict[str, Any]) -> d
     length = models.usual_shape(networks[0])[-1] if options["length"] is None else options["length"]
     total = sum(1 for _ in vcf.read(variants))  # a file that breaks off is known before anything is computed
     counts = {"variants": 0, "scored": 0, "symbolic": 0, "failed": 0}
-    with Genome(fasta) as genome, _out(options) as write, console.progress("variants", total) as step:
+    with (
+        Genome(fasta) as genome,
+        _outputs.lines(options["output"]) as write,
+        console.progress("variants", total) as step,
+    ):
         write(HEADER)
         found = explain.effects(networks, vcf.read(variants), genome, length=length, target=options["target"])
         for effect in found:
@@ -78,23 +78,11 @@ def _score(variants: str, fasta: str, folder: str, options: dict[str, Any]) -> d
     return counts
 
 
-def _line(effect: Any) -> str:
+def _line(effect: Any) -> bytes:
     chrom, start, name, ref, alt = effect.variant
     scores = (effect.reference, effect.alternate, effect.difference)
     numbers = ["NA" if math.isnan(score) else f"{score:.6g}" for score in scores]
-    return "\t".join([chrom, str(start + 1), name or ".", ref, alt, *numbers, effect.note]) + "\n"
-
-
-@contextlib.contextmanager
-def _out(options: dict[str, Any]) -> Iterator[Any]:
-    """What takes the lines: a file that gets its name when it is whole, or stdout."""
-    from sigconv import files
-
-    if options["output"]:
-        with files.writing(options["output"]) as file:
-            yield lambda line: file.write(line.encode())
-    else:
-        yield sys.stdout.write
+    return ("\t".join([chrom, str(start + 1), name or ".", ref, alt, *numbers, effect.note]) + "\n").encode()
 
 
 def _read(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
@@ -105,7 +93,5 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     for name, least in (("length", 1), ("target", 0)):
         if options[name] is not None and options[name] < least:
             raise console.UsageError(f"--{name} {options[name]} must be at least {least}")
-    out = options["output"]
-    if out is not None and not Path(out).resolve().parent.is_dir():
-        raise console.UsageError(f"-o {out!r}: there is no such folder")
+    _outputs.place(options["output"])
     return options, paths

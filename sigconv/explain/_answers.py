@@ -25,6 +25,12 @@ def at_rest(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+def asked(model: nn.Module, x: Tensor) -> Any:
+    """What a model answers to x, which is brought to where the model is."""
+    device = next((p.device for p in model.parameters()), x.device)
+    return model(x.to(device))
+
+
 def answer(out: Any, target: Any = None) -> Tensor:
     """The number of each item that is explained, (batch,), of outputs (batch,) or (batch, classes).
 

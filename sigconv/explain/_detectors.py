@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, at_rest, inputs, letters
+from sigconv.explain._answers import answer, asked, at_rest, inputs, letters
 from sigconv.explain._sites import sites, uses
 from sigconv.readers.motif import Motif
 from sigconv.transforms import dna
@@ -59,8 +59,8 @@ def detectors(
     (batch, 4, length). Of each sequence a filter's best window is a site where it is answered above 0 and with at least
     threshold times the filter's best answer of all, after what follows channel by channel (a normalization, a
     rectification); on whichever strand, if the model looks at both. Sites are aligned by the filter; letters are
-    counted, unknown ones as a quarter of each. Filters that never answer are left out. A motif is named filter_3; of
-    several models network_1_filter_3.
+    counted, unknown ones as a quarter of each, and so is what a border of any kind holds. Filters that never answer are
+    left out. A motif is named filter_3; of several models network_1_filter_3.
 
     top         only so many filters
     background  probabilities of A C G T; those of the sequences unless given
@@ -124,7 +124,7 @@ def _frequencies(tokens: Tensor) -> np.ndarray:
 def _worth(layer: nn.Module, x: Tensor, target: Any, batch_size: int) -> Tensor | None:
     """The filters' uses; None where there is no one answer."""
     with at_rest(layer), torch.no_grad():
-        out = layer(x[:1])
+        out = asked(layer, x[:1])
     if target is None and not (isinstance(out, Tensor) and (out.ndim == 1 or (out.ndim == 2 and out.shape[1] <= 2))):
         return None
     answer(out, target)

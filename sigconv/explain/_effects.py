@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, at_rest
+from sigconv.explain._answers import answer, asked, at_rest
 from sigconv.readers.fasta import Genome
 from sigconv.readers.vcf import Variant
 from sigconv.transforms import dna
@@ -85,9 +85,8 @@ def _scores(models: Sequence[nn.Module], texts: Sequence[str], target: Any) -> l
     tokens = dna.encode(texts)
     total = torch.zeros(len(texts), dtype=torch.float64)
     for model in models:
-        device = next((p.device for p in model.parameters()), tokens.device)
         with at_rest(model):
-            total += answer(model(tokens.to(device)), target).double().cpu()
+            total += answer(asked(model, tokens), target).double().cpu()
     return [float(score) for score in total / len(models)]
 
 

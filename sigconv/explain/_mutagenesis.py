@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, at_rest, inputs, letters, like, wanted
+from sigconv.explain._answers import answer, asked, at_rest, inputs, letters, like, wanted
 from sigconv.transforms import dna
 
 ROWS = len(dna.LETTERS)
@@ -47,24 +47,26 @@ def mutagenesis(model: nn.Module, sequences: Any, *, target: Any = None, batch_s
     return like(found.view(n, ROWS, length), sequences)
 
 
-def importance(changes: Any) -> Any:
+def importance(changes: Any, sequences: Any) -> Any:
     """How much of the answer each letter holds: (batch, 4, length) of mutagenesis -> (batch, length).
 
-    What the answer would lose in the mean, were the letter one of the three others; NaN where it is unknown. A genome
-    browser draws it: `bedgraph.write(path, [(chrom, start, importance(changes)[0])])`.
+    What the answer would lose in the mean, were the letter one of the three others; NaN where it is unknown. sequences
+    are those that were changed. A genome browser draws it: `bedgraph.write(path, [(chrom, start, importance(…)[0])])`.
 
-    >>> importance(torch.tensor([[[0.0, 1.0], [-3.0, 1.0], [-3.0, 1.0], [0.0, 1.0]]]))
+    >>> importance(torch.tensor([[[0.0, 1.0], [-3.0, 1.0], [-3.0, 1.0], [0.0, 1.0]]]), ["AN"])
     tensor([[2., nan]])
     """
     x = torch.as_tensor(changes)
     if x.ndim != 3 or x.shape[1] != ROWS:
         raise ValueError(f"changes of shape {tuple(x.shape)} are not (batch, 4, length)")
-    known = (x == 0).any(1)  # that of the letter itself
+    known = letters(inputs(sequences)).to(x.device) < dna.UNKNOWN
+    if known.shape != (len(x), x.shape[2]):
+        raise ValueError(f"changes of shape {tuple(x.shape)} are not those of sequences {tuple(known.shape)}")
     return like(torch.where(known, -x.sum(1) / (ROWS - 1), torch.nan), changes)
 
 
 def _answers(model: nn.Module, x: Tensor, targets: Tensor | None, rows: Tensor) -> Tensor:
-    return answer(model(x), None if targets is None else targets[rows.to(targets.device)])
+    return answer(asked(model, x), None if targets is None else targets[rows.to(targets.device)])
 
 
 def _put(x: Tensor, place: Tensor, letter: Tensor) -> Tensor:

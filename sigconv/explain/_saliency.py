@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, at_rest, like
+from sigconv.explain._answers import answer, asked, at_rest, like
 from sigconv.transforms import dna
 
 
 def saliency(model: nn.Module, x: Any, target: Any = None, rule: str = "gradient") -> Any:
     """How the answer changes with each sample of x, a signed map of x's shape, dtype and device (VZ1).
 
-    x (batch, channels, *space), floating; or tokens of DNA (batch, letters), of which the map, float32, says how the
-    answer changes with the channel of the letter that is there (0 of unknown ones). target is a class or one for each
-    item; a model of one output needs none, and of two it is the second less the first. The model answers as it is used,
-    not as it is trained, and is left as it was; so are its gradients.
+    x (batch, channels, *space), floating; or tokens of DNA (batch, letters), of which the map, of the model's dtype,
+    says how the answer changes with the channel of the letter that is there (0 of unknown ones). target is a class or
+    one for each item; a model of one output needs none, and of two it is the second less the first. The model answers
+    as it is used, not as it is trained, and is left as it was; so are its gradients.
 
     rule "gradient": the derivative itself. Source: Simonyan et al. 2013, arXiv:1312.6034. ValueError for an unknown
     rule, a target that is no class, and outputs other than (batch,) and (batch, classes).
@@ -37,18 +37,19 @@ def saliency(model: nn.Module, x: Any, target: Any = None, rule: str = "gradient
             f"x of shape {tuple(given.shape)} holds integers: expected floating, or tokens (batch, letters)"
         )
     with at_rest(model):
-        found = made(model, dna.one_hot(given) if tokens else given, target)
+        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        found = made(model, dna.one_hot(given, dtype=dtype) if tokens else given, target)
     if tokens:
-        known = given.long().clamp(0, dna.UNKNOWN)
-        there = found.gather(1, known.clamp(max=dna.UNKNOWN - 1)[:, None]).squeeze(1)
-        found = torch.where((given >= 0) & (given < dna.UNKNOWN), there, 0)
+        named = (given >= 0) & (given < dna.UNKNOWN)
+        there = found.gather(1, torch.where(named, given, 0).long()[:, None]).squeeze(1)
+        found = torch.where(named, there, 0)
     return like(found, x)
 
 
 def _gradient(model: nn.Module, x: Tensor, target: Any) -> Tensor:
     with torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        (found,) = torch.autograd.grad(answer(model(x), target).sum(), x)
+        (found,) = torch.autograd.grad(answer(asked(model, x), target).sum(), x)
     return found
 
 

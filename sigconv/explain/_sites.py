@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from sigconv import nd
 from sigconv.blocks import ReverseComplementConv, other_strand
-from sigconv.convolution import Conv, ConvTranspose
-from sigconv.explain._answers import answer, at_rest, letters
+from sigconv.convolution import Conv, ConvMax, ConvTranspose
+from sigconv.explain._answers import answer, asked, at_rest, letters
 from sigconv.transforms import dna
 
 
@@ -67,6 +67,9 @@ class Watch:
             self.first = _checked(module)
         if module is self.first:
             self.given.append(letters(given[0].detach()))
+            if isinstance(module, ConvMax):  # it keeps no windows but the best: all of them are made for once
+                self.passed.append(Conv.forward(module, given[0]).detach().requires_grad_().clone())
+                return self.passed[-1].relu().amax(2)
             self.passed.append(out.detach().requires_grad_().clone())  # what comes before it need not be derived
             return self.passed[-1]
         if self.passed and given and given[0] is self.passed[-1] and _is_by_channel(module, given[0], out):
@@ -122,7 +125,7 @@ def sites(model: nn.Module, x: Tensor, batch_size: int) -> Sites:
     with at_rest(model):
         for part in x.split(batch_size):
             with watch.calls():
-                model(part)
+                asked(model, part)
             given, best, place = (torch.cat(rows).cpu() for rows in zip(*watch.rows(), strict=True))
             found.append((given, _one_of(best.float(), len(part)), place))
     span, step, before, after = watch.geometry()
@@ -152,7 +155,7 @@ def uses(model: nn.Module, x: Tensor, target: Any, batch_size: int) -> Tensor:
     with at_rest(model), torch.enable_grad():
         for part in x.split(batch_size):
             with watch.calls():
-                out = answer(model(part), target)
+                out = answer(asked(model, part), target)
             slopes = torch.autograd.grad(out.sum(), watch.passed, allow_unused=True)
             for passed, slope in zip(watch.passed, slopes, strict=True):
                 if slope is not None:

@@ -84,7 +84,9 @@ def find(plan: Plan, letters: np.ndarray, count: int | None = None) -> Iterator[
     >>> [found.start.tolist() for found in find(plan([np.eye(4)], [4.0]), np.array([2, 0, 1, 2, 3, 3], np.uint8))]
     [[1]]
     """
-    letters = np.ascontiguousarray(letters, np.uint8)
+    if letters.dtype != np.uint8:
+        raise TypeError(f"letters are {letters.dtype}: expected tokens of uint8")
+    letters = np.ascontiguousarray(letters)
     count = len(letters) if count is None else count
     for first in range(0, count, BLOCK):
         last = min(first + BLOCK, count)

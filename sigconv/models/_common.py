@@ -14,7 +14,6 @@ from sigconv import nd
 
 Arguments = ParamSpec("Arguments")
 Model = TypeVar("Model", bound=nn.Module)
-UNSAID: tuple[Any, ...] = (False, "average")  # may be said of an option that a variant does not take
 
 
 def recorded(build: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
@@ -91,6 +90,11 @@ def usual(facts: Mapping[str, Any], variant: str, options: Mapping[str, Any]) ->
     return found
 
 
+def _unsaid(value: Any) -> bool:
+    """Whether a value says nothing, of an option that a variant does not take."""
+    return value is False or value == "average"
+
+
 def variant_of(room: str, builders: Mapping[str, Any], facts: Mapping[str, Any], given: dict[str, Any]) -> Any:
     """What the builder of given["variant"] makes of the other options; ValueError for one that it does not take.
 
@@ -99,7 +103,7 @@ def variant_of(room: str, builders: Mapping[str, Any], facts: Mapping[str, Any],
     variant = nd.one_of(given.pop("variant"), list(builders), f"{room} variant")
     builder = builders[variant]
     taken = [name for name, p in inspect.signature(builder).parameters.items() if p.kind is p.KEYWORD_ONLY]
-    options = {k: v for k, v in given.items() if v is not None and (k in taken or v not in UNSAID)}
+    options = {k: v for k, v in given.items() if v is not None and (k in taken or not _unsaid(v))}
     wrong = [name for name in options if name not in taken]
     if wrong:
         raise ValueError(f"option {wrong[0]}={options[wrong[0]]!r}: {room}:{variant} takes {', '.join(taken)}")

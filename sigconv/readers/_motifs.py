@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from sigconv.readers import _lines
 from sigconv.readers._lines import Fail
 
-ROW = re.compile(r"(?:([ACGTU])[ \t]*\|?)?[ \t]*(?:\[([^\[\]]*)\]|([^\[\]]*))", re.IGNORECASE)
-OPTION = re.compile(r"(\w+)[ \t]*=[ \t]*(\S+)")
+# Nothing is tried twice: what has matched is never given back (*+, ++), for lines may be made to be slow.
+ROW = re.compile(r"(?:([ACGTU])[ \t]*+\|?)?[ \t]*+(?:\[([^\[\]]*+)\]|([^\[\]]*+))", re.IGNORECASE)
+OPTION = re.compile(r"(?<!\w)(\w++)[ \t]*+=[ \t]*+(\S++)")
+WIDTH = re.compile(r"[ \t]width[ \t]*+=")
 TRANSFAC = re.compile(r"(VV|AC|ID|NA|DE|XX|BF|P0|PO)([ \t]|$)")
 
 Lines = Iterator[tuple[int, str]]
@@ -157,7 +159,7 @@ def _meme(source: Lines, fail: Fail) -> Iterator[Found]:
         elif line.split(maxsplit=1)[:1] == ["MOTIF"]:
             if title:
                 raise fail(f"motif {title[1][:60]!r} has no letter-probability matrix", title[0])
-            title = number, line.split("width")[0][5:].strip()
+            title = number, WIDTH.split(line)[0][5:].strip()
         elif line.startswith("letter-probability matrix"):
             if title is None:
                 raise fail("a letter-probability matrix follows no MOTIF of its own", number)

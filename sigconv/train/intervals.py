@@ -31,7 +31,8 @@ def auroc_interval(scores: Tensor, targets: Tensor, level: float = 0.95) -> tupl
     """The interval that holds the area under the ROC curve with this confidence: DeLong's variance, on the logit.
 
     scores and targets as auroc takes them. On the logit's scale it stays between 0 and 1; where every positive is above
-    every negative it ends at 1, and begins where so many items would show no mistake once in twenty such sets.
+    every negative it ends at 1, and begins where so many items would show no mistake once in twenty such sets. With a
+    single item of a class, or scores that are all equal, nothing is known of the variance: (0, 1).
     Source: DeLong, DeLong and Clarke-Pearson 1988, doi:10.2307/2531595; Sun and Xu 2014, doi:10.1109/LSP.2014.2337313.
 
     >>> [round(x, 3) for x in auroc_interval(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))]
@@ -41,11 +42,13 @@ def auroc_interval(scores: Tensor, targets: Tensor, level: float = 0.95) -> tupl
     scores, truth = positives(torch.as_tensor(scores), torch.as_tensor(targets))
     above, below = scores[truth], scores[~truth]
     beats = _beaten(above, below), 1 - _beaten(below, above)  # of each item the share of the others it is right about
-    variance = sum(float(share.var(correction=1)) / len(share) for share in beats if len(share) > 1)
     z, few = deviations(level), min(len(above), len(below))
-    if variance == 0 or not 0 < area < 1:
+    if not 0 < area < 1:
         least = (1 - level) ** (1 / few)
         return (least, 1.0) if area > 0.5 else (0.0, 1 - least)
+    variance = sum(float(share.var(correction=1)) / len(share) for share in beats) if few > 1 else 0.0
+    if variance == 0:
+        return 0.0, 1.0
     return _on_the_logit(area, z * math.sqrt(variance) / (area * (1 - area)))
 
 

@@ -83,17 +83,17 @@ class Thresholds(nn.Module):
 
 
 class Flanked(nn.Module):
-    """So many unknown letters at both ends: a quarter of each of four channels, or the token 4."""
+    """So many unknown letters at both ends: of four channels a quarter of each, or the token 4."""
 
-    def __init__(self, letters: int) -> None:
+    def __init__(self, letters: int, symbols: int) -> None:
         super().__init__()
-        self.letters = letters
+        self.letters, self.symbols = letters, symbols
 
     def forward(self, x: Tensor) -> Tensor:
         """x amid unknown letters."""
         tokens = not x.is_floating_point()
         space = x.ndim - (1 if tokens else 2)
-        return F.pad(x, (self.letters,) * 2 * space, value=4 if tokens else 1 / x.shape[1])
+        return F.pad(x, (self.letters,) * 2 * space, value=self.symbols if tokens else 1 / self.symbols)
 
 
 class Pooled(nn.Module):
@@ -133,5 +133,5 @@ def deepbind(
     rectified = Thresholds(out) if activation is None else activated(activation, out, ndim)
     conv = Conv(in_channels, out, k, bias=False, ndim=ndim)
     head = ending(out * (2 if mean else 1), hidden, classes, width, activation or "relu", dropout)
-    net = nn.Sequential(Flanked(k - 1), conv, rectified, Pooled(mean), *head)
+    net = nn.Sequential(Flanked(k - 1, in_channels), conv, rectified, Pooled(mean), *head)
     return BothStrands(net, reduce="max") if strands and ndim == 1 and in_channels == 4 else net

@@ -56,7 +56,7 @@ def residual(
     out = _common.scaled(nd.count(kernels, "kernels"), width)
     first = _parts.stage(Conv(in_channels, out, k, bias=False, ndim=ndim), out, activation, ndim, True)
     further = [Around(out, 2**i, activation, ndim) for i in range(nd.count(layers, "layers", least=0))]
-    found = [Flanked(k - 1), *first, MaxPool(2, ceil_mode=True), *further, Pooled(mean)]
+    found = [Flanked(k - 1, in_channels), *first, MaxPool(2, ceil_mode=True), *further, Pooled(mean)]
     features = out * (2 if mean else 1)
     head = ending(features, hidden, classes, width, activation, dropout / 2)
     net = nn.Sequential(*found, *_parts.dropped(dropout), *head)

@@ -21,6 +21,11 @@ for _letters, _token in (*((two, i) for i, two in enumerate(("Aa", "Cc", "Gg", "
     _TOKENS[[ord(letter) for letter in _letters]] = _token
 
 
+def known(tokens: Tensor) -> Tensor:
+    """Tokens with everything that is none of 0 to 3 as 4, unknown, whatever their dtype."""
+    return torch.where((tokens >= 0) & (tokens < UNKNOWN), tokens, UNKNOWN).long()
+
+
 def encode(sequences: str | bytes | Sequence[str | bytes], *, length: int | None = None) -> Tensor:
     """Letters as tokens: A 0, C 1, G 2, T or U 3, every other IUPAC letter 4 (unknown), in either case.
 
@@ -69,10 +74,10 @@ def decode(tokens: Any) -> Any:
     >>> decode(encode(["ACGT", "ACGR"]))
     ['ACGT', 'ACGN']
     """
-    values = np.asarray(tokens)
+    values = known(torch.as_tensor(tokens)).cpu().numpy()
     if values.ndim > 1:
         return [decode(row) for row in values]
-    return np.frombuffer(b"ACGTN", np.uint8)[np.clip(values, 0, UNKNOWN).astype(np.uint8)].tobytes().decode()
+    return np.frombuffer(b"ACGTN", np.uint8)[values].tobytes().decode()
 
 
 def one_hot(tokens: Tensor, *, unknown: str = "mean", dtype: torch.dtype = torch.float32) -> Tensor:
@@ -90,7 +95,7 @@ def one_hot(tokens: Tensor, *, unknown: str = "mean", dtype: torch.dtype = torch
     nd.one_of(unknown, ("mean", "zero"), "unknown")
     rows = torch.eye(5, 4, dtype=dtype, device=tokens.device)
     rows[UNKNOWN] = 0.25 if unknown == "mean" else 0.0
-    return rows[tokens.long().clamp(0, UNKNOWN)].mT
+    return rows[known(tokens)].mT
 
 
 def reverse_complement(x: Any) -> Any:
@@ -111,4 +116,4 @@ def reverse_complement(x: Any) -> Any:
             raise ValueError(f"x of shape {tuple(x.shape)} has no four channels A C G T before the last axis")
         return x.flip(-2, -1)
     turned = x.flip(-1)
-    return torch.where(turned < UNKNOWN, 3 - turned.clamp(max=3), turned)
+    return torch.where((turned >= 0) & (turned < UNKNOWN), 3 - turned, turned)

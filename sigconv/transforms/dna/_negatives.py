@@ -21,7 +21,7 @@ def gc_content(tokens: Tensor) -> Tensor:
     tensor([0.6667, 0.2500], dtype=torch.float64)
     """
     strong = ((tokens == 1) | (tokens == 2)).sum(-1, dtype=torch.float64)
-    return strong / (tokens < UNKNOWN).sum(-1, dtype=torch.float64)
+    return strong / ((tokens >= 0) & (tokens < UNKNOWN)).sum(-1, dtype=torch.float64)
 
 
 def matched(

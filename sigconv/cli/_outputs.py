@@ -1,0 +1,32 @@
+"""Where a verb writes: a place that is looked at before any work, and lines into a file that is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sigconv import console
+
+
+def place(path: str | Path | None, word: str = "-o", suffixes: tuple[str, ...] = ()) -> None:
+    """UsageError for a file that has none of these endings, or no folder to be in; None is stdout."""
+    if path is None:
+        return
+    if suffixes and Path(path).suffix not in suffixes:
+        raise console.UsageError(f"{word} {str(path)!r} does not end in {' or '.join(suffixes)}")
+    if not Path(path).resolve().parent.is_dir():
+        raise console.UsageError(f"{word} {str(path)!r}: there is no such folder")
+
+
+@contextlib.contextmanager
+def lines(path: str | None) -> Iterator[Callable[[bytes], object]]:
+    """What takes lines, in UTF-8: a file that gets its name when it is whole, or stdout for None."""
+    from sigconv import files
+
+    if path is None:
+        yield lambda text: sys.stdout.write(text.decode())
+    else:
+        with files.writing(path) as file:
+            yield file.write
