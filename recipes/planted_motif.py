@@ -51,10 +51,10 @@ def planted_motif(
     front_end: str = "none",
     learned: bool = False,
     kernels: int = 16,
-    kernel_size: int = 15,
+    kernel_size: int = 20,
     activation: str = "relu",
-    epochs: int = 12,
-    lr: float = 5e-3,
+    epochs: int = 6,
+    lr: float = 2e-3,
     batch_size: int = 128,
 ) -> dict[str, Any]:
     """Train on made sequences, and compare scores with the best there are and filters with the motif.
@@ -152,7 +152,7 @@ def motif_layer(motifs: list[Motif], learned: bool) -> Conv:
     with torch.no_grad():
         conv.weight.zero_()
         for row, one in zip(conv.weight, motifs, strict=True):
-            weight, _ = explain.filter_of(one, pseudocount=0.05)
+            weight, _ = explain.filter_of(one)
             start = (width - one.width) // 2
             row[:, start : start + one.width] = torch.as_tensor(weight)
     return conv if learned else conv.requires_grad_(False)

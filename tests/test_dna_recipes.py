@@ -150,7 +150,7 @@ def test_the_ridge_on_words_is_scikit_learns(root):
 
 
 def test_a_planted_motif_is_read_as_well_as_can_be(tmp_path):
-    found = run(planted_motif, ["--samples", "4000", "--epochs", "4", "--out", str(tmp_path)])["metrics"]
+    found = run(planted_motif, ["--samples", "4000", "--epochs", "6", "--lr", "5e-3", "--out", str(tmp_path)])["metrics"]
     assert found["auroc_oracle"] - 0.02 < found["auroc"] <= found["auroc_oracle"] + 0.003
     assert found["motif_correlation"] > 0.95
 
