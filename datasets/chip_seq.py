@@ -13,6 +13,7 @@ doi:10.1038/nbt.3300; Zeng et al. 2016, doi:10.1093/bioinformatics/btw255.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from sigconv.transforms import dna
 
 CLASSES = ("not bound", "bound")
 TASKS = ("discovery", "occupancy")
+MOST_LETTERS = 1 << 30  # of all windows, each as long as the longest
 LIKE_TESTED = 1000  # bound windows, the strongest, that those tested on are like
 TRAIN, TEST, MANIFEST = "_AC.seq.gz", "_B.seq.gz", "chip_seq.toml"
 
@@ -84,17 +86,17 @@ class Drawn:
     """So many bound windows an epoch and as many shuffles, drawn anew each time: the strongest most often.
 
     bound (windows, letters) stands in the order of strength; the n-th is drawn as often as 1 / (1 + n / tilt) says, all
-    alike for infinity. An epoch takes as long however many there are, and item and shuffle are the generator's alone.
+    alike for 0. An epoch takes as long however many there are, and item and shuffle are the generator's alone.
     """
 
     classes = CLASSES
 
     def __init__(self, bound: Tensor, windows: int, tilt: float = 300.0) -> None:
-        if not tilt > 0:
-            raise ValueError(f"tilt {tilt} must be above 0, or infinite")
+        if not tilt >= 0:
+            raise ValueError(f"tilt {tilt} must be 0 (all alike) or more")
         self.bound, self.windows, self.tilt = bound, nd.count(windows, "windows"), tilt
         self.names = [hashlib.sha256(bound.cpu().numpy().tobytes()).hexdigest()]  # which windows: for a resumed run
-        self.reach = (1 / (1 + torch.arange(len(bound), dtype=torch.float64) / tilt)).cumsum(0)
+        self.reach = (1 / (1 + torch.arange(len(bound), dtype=torch.float64) / (tilt or math.inf))).cumsum(0)
 
     def __len__(self) -> int:
         return 2 * self.windows
@@ -129,6 +131,8 @@ def load(
     that are, and for windows that leave nothing to learn from.
     """
     nd.one_of(task, TASKS, "task")
+    if strongest is not None:
+        nd.count(strongest, "strongest")
     files = found(root, factor)
     train, test = (_read(path) for path in files)
     if not len(test) or test.y.min() == test.y.max():
@@ -208,9 +212,12 @@ def _names(train: Path, place: Path) -> tuple[str, ...]:
 def found(root: Any, factor: str) -> Files:
     """The files of one factor, by its short name or the whole one; fetched where they are known and not at hand."""
     known = factors(root)
-    for name, files in known.items():
-        if factor == name or files.train.name == factor + TRAIN:
-            return files
+    whole = [name for name, files in known.items() if files.train.name == factor + TRAIN]
+    if factor in known or len(whole) == 1:
+        return known[factor if factor in known else whole[0]]
+    several = [name for name, files in known.items() if factor in _names(files.train, files.train.parent.parent)]
+    if several:
+        raise ValueError(f"factor {factor!r} is borne by several: {', '.join(several)}")
     fetched = None if known or root is not None else _fetched(factor)
     if fetched is not None:
         return fetched
@@ -249,4 +256,9 @@ def _read(path: Path) -> Bound:
     strength = torch.tensor([float(row.bound) for row in rows])
     if not ((strength == 0) | (strength == 1)).all():
         raise ValueError(f"{str(path)!r} says how strongly windows are bound: expected 0 or 1")
-    return Bound(dna.encode([row.sequence for row in rows], length=max(len(row.sequence) for row in rows)), strength)
+    longest = max(len(row.sequence) for row in rows)
+    if longest * len(rows) > MOST_LETTERS:
+        raise ValueError(
+            f"{str(path)!r} has {len(rows)} windows of up to {longest} letters: expected windows, not genomes"
+        )
+    return Bound(dna.encode([row.sequence for row in rows], length=longest), strength)

@@ -36,6 +36,7 @@ def consensus(letters: str, share: float = 0.85, name: str = "planted") -> Motif
     return Motif(name, letters, matrix, counts=False)
 
 
+MOST_LETTERS = 1 << 28
 USUAL = consensus("TGACTCAGCA")
 
 
@@ -55,7 +56,8 @@ def generate(
     >>> x.shape, y.tolist()
     (torch.Size([4, 30]), [1.0, 0.0, 1.0, 0.0])
     """
-    nd.count(samples, "samples")
+    if nd.count(samples, "samples") * nd.count(length, "length") > MOST_LETTERS:
+        raise ValueError(f"{samples} samples of {length} letters are more than the {MOST_LETTERS} made at once")
     if nd.count(length, "length") < motif.width:
         raise ValueError(f"length {length} is less than the motif's {motif.width} letters")
     chances = np.asarray(background, np.float64)

@@ -46,6 +46,20 @@ class Settings(NamedTuple):
     tilt: float
 
 
+def check(trials: int, restarts: int, members: int, windows: int, tilt: float) -> None:
+    """ValueError for what cannot be meant, before anything is read."""
+    for name, value, least, most in (
+        ("trials", trials, 0, 10_000),
+        ("restarts", restarts, 1, 1000),
+        ("members", members, 1, restarts),
+        ("windows", windows, 1, 1 << 24),
+    ):
+        if not least <= value <= most:
+            raise ValueError(f"{name} {value} must be {least} to {most}")
+    if not tilt >= 0:
+        raise ValueError(f"tilt {tilt} must be 0 (all alike) or more")
+
+
 def drawn(generator: torch.Generator, tilt: float) -> Settings:
     """Settings by lot."""
     lot = lambda many: int(torch.randint(many, (), generator=generator))
@@ -73,9 +87,7 @@ def trained(
     shown = parts.train
     if shown.fresh:
         bound = shown.x[shown.y == 1]
-        shown = data.Drawn(
-            bound, min(windows, len(bound)) if settings.tilt == 0 else windows, settings.tilt or math.inf
-        )
+        shown = data.Drawn(bound, windows, settings.tilt)
     options = TRAINING | options
     fit(model, shown, parts.valid, job=job, loss=surprise, scores={"auroc": auroc}, name=name, **options)
     return model, auroc(said(job, model, parts.valid), parts.valid.y)

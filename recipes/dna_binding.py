@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from sigconv import nd, plot
+from sigconv import plot
 from sigconv.datasets import chip_seq as data
 from sigconv.recipes import _binding
 from sigconv.train import auroc, run
@@ -69,8 +69,7 @@ def dna_binding(
         lr: highest learning rate of the one-cycle schedule
         batch_size: windows a step
     """
-    if nd.count(members, "members") > nd.count(restarts, "restarts"):
-        raise ValueError(f"members {members} are more than the {restarts} restarts they are chosen from")
+    _binding.check(trials, restarts, members, windows, tilt)
     known = _binding.known_motifs(jaspar, data_root)
     parts = data.load(data_root, factor=factor, task=task, strongest=strongest, seed=job.seed)
     sizes = f"{len(parts.train)} windows to train with, {len(parts.valid)} to choose by, {len(parts.test)} to test on"

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from sigconv import files, nd
+from sigconv import files
 from sigconv.datasets import chip_seq as data
 from sigconv.recipes import _binding
 from sigconv.recipes._study import Quiet, finished
@@ -77,8 +77,7 @@ def dna_table(
         lr: highest learning rate of the one-cycle schedule
         batch_size: windows a step
     """
-    if nd.count(members, "members") > nd.count(restarts, "restarts"):
-        raise ValueError(f"members {members} are more than the {restarts} restarts they are chosen from")
+    _binding.check(trials, restarts, members, windows, tilt)
     names = [name.strip() for name in factors.split(",") if name.strip()] or sorted(data.factors(data_root))
     if not names:
         raise FileNotFoundError("no factors at hand: give --data-root DIR, which holds tfbs/, or set SIGCONV_DATA")

@@ -42,13 +42,16 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
 def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Write a file that is either there whole or as it was before: temporary name, fsync, rename, fsync of the folder.
 
+    Through a link its target is written. OSError, before anything is, for a folder, a device or a pipe of that name.
+
     >>> folder = tempfile.mkdtemp()
     >>> with writing(f"{folder}/a.txt") as file:
     ...     _ = file.write(b"all or nothing")
     >>> os.listdir(folder)
     ['a.txt']
     """
-    path = Path(path)
+    replaceable(path)
+    path = Path(os.path.realpath(path))
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:16]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -62,6 +65,13 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+def replaceable(path: str | os.PathLike[str]) -> None:
+    """OSError for what is there already and is no regular file: nothing else may be written over."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "a device or a pipe"
+        raise OSError(f"{os.fspath(path)!r} is {kind}: name a file")
 
 
 def sweep(folder: Path) -> None:

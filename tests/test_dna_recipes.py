@@ -116,7 +116,7 @@ def test_ap2_a_search_tries_settings_by_lot_and_takes_the_best(root, tmp_path):
     first, again = (_binding.drawn(torch.Generator().manual_seed(3), 300.0) for _ in range(2))
     assert first == again
     assert _binding.ENDS["lr"][0] <= first.train["lr"] <= _binding.ENDS["lr"][1]
-    with pytest.raises(ValueError, match="members 3 are more than the 2 restarts"):
+    with pytest.raises(ValueError, match="members 3 must be 1 to 2"):
         run(dna_binding, ["--restarts", "2", "--members", "3", "--out", str(tmp_path)])
     with pytest.raises(ValueError, match="factor 'NONE' is not one of"):
         run(dna_binding, ["--factor", "NONE", "--data-root", str(root), "--out", str(tmp_path)])
@@ -150,7 +150,9 @@ def test_the_ridge_on_words_is_scikit_learns(root):
 
 
 def test_a_planted_motif_is_read_as_well_as_can_be(tmp_path):
-    found = run(planted_motif, ["--samples", "4000", "--epochs", "6", "--lr", "5e-3", "--out", str(tmp_path)])["metrics"]
+    found = run(planted_motif, ["--samples", "4000", "--epochs", "6", "--lr", "5e-3", "--out", str(tmp_path)])[
+        "metrics"
+    ]
     assert found["auroc_oracle"] - 0.02 < found["auroc"] <= found["auroc_oracle"] + 0.003
     assert found["motif_correlation"] > 0.95
 

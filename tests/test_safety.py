@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from pathlib import Path
 import hostile_checkpoints
 import pytest
 from conftest import ROOT
+
+from sigconv import files
+from sigconv.cli import _outputs
+from sigconv.console import UsageError
 
 FOLDERS = ("sigconv", "recipes", "datasets", "benchmarks", "tests")
 FILES = {str(path.relative_to(ROOT)): path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
@@ -312,3 +317,30 @@ def test_the_watch_sees_what_harm_would_do(tmp_path):
     script = WATCHED.format(tests=str(ROOT / "tests"))
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_nothing_but_a_file_is_written_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "a device or a pipe"), ("folder", "a folder")):
+        with pytest.raises(OSError, match=f"{name}' is {kind}: name a file"), files.writing(tmp_path / name) as file:
+            file.write(b"lost")
+        with pytest.raises(UsageError, match=f"{name}' is no file that could be written over"):
+            _outputs.place(tmp_path / name)
+    (tmp_path / "kept").write_text("before")
+    (tmp_path / "link").symlink_to("kept")
+    files.write_text(tmp_path / "link", "after")
+    assert (tmp_path / "kept").read_text() == "after"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    (tmp_path / "genome.fa").write_text(">a\nACGT\n")
+    (tmp_path / "again.fa").symlink_to("genome.fa")
+    with pytest.raises(UsageError, match=r"-o '.*genome\.fa' is a file that is read: name another"):
+        _outputs.place(tmp_path / "genome.fa", inputs=[None, str(tmp_path / "again.fa")])
+    with pytest.raises(UsageError, match="-o needs the name of a file"):
+        _outputs.place("")
+    _outputs.place(tmp_path / "new.tsv", inputs=[str(tmp_path / "genome.fa")])
+    _outputs.place(None)

@@ -160,7 +160,8 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
     if options["output"] is None:
         raise console.UsageError("where to? -o FILE.meme or -o FILE.jaspar")
     for key, suffixes in (("output", tuple(FORMATS)), ("logo", (".png",))):
-        _outputs.place(options[key], "-o" if key == "output" else "--logo", suffixes)
+        read = (options["match"], options["sequences"])
+        _outputs.place(options[key], "-o" if key == "output" else "--logo", suffixes, read)
     if options["top"] is not None and options["top"] < 1:
         raise console.UsageError(f"--top {options['top']} must be at least 1")
     return options, folders[0]

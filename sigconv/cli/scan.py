@@ -126,5 +126,5 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
         raise console.UsageError(f"--format {options['format']!r} is not one of tsv, bed")
     if options["jobs"] is not None and not 1 <= options["jobs"] <= MOST_JOBS:
         raise console.UsageError(f"--jobs {options['jobs']} must be 1 to {MOST_JOBS}")
-    _outputs.place(options["output"])
+    _outputs.place(options["output"], inputs=(*paths, options["regions"], options["background"]))
     return options, paths

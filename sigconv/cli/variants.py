@@ -93,5 +93,5 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     for name, least in (("length", 1), ("target", 0)):
         if options[name] is not None and options[name] < least:
             raise console.UsageError(f"--{name} {options[name]} must be at least {least}")
-    _outputs.place(options["output"])
+    _outputs.place(options["output"], inputs=paths)
     return options, paths
