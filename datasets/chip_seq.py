@@ -34,6 +34,7 @@ CLASSES = ("not bound", "bound")
 TASKS = ("discovery", "occupancy")
 MOST_LETTERS = 1 << 30  # of all windows, each as long as the longest
 LIKE_TESTED = 1000  # bound windows, the strongest, that those tested on are like
+FEWEST = 8  # windows of a kind to train with and to choose by
 TRAIN, TEST, MANIFEST = "_AC.seq.gz", "_B.seq.gz", "chip_seq.toml"
 
 
@@ -137,10 +138,12 @@ def load(
     train, test = (_read(path) for path in files)
     if not len(test) or test.y.min() == test.y.max():
         raise ValueError(f"{str(files.test)!r} has windows of one kind only: nothing can be told apart")
+    if (bound := int((train.y == 1).sum())) < FEWEST:
+        raise ValueError(f"{str(files.train)!r} has {bound} bound windows: expected {FEWEST} or more")
     kept, held = _held(train.y == 1, seed, LIKE_TESTED)
     if task == "occupancy":
-        if train.y.min() == train.y.max():
-            raise ValueError(f"{str(files.train)!r} has windows of one kind only: take the task discovery")
+        if (train.y == 0).sum() < FEWEST:
+            raise ValueError(f"{str(files.train)!r} has fewer than {FEWEST} unbound windows: take the task discovery")
         others, out = _held(train.y == 0, seed, len(train))
         rows = torch.cat([kept[:strongest], others])
         return Parts(train.subset(rows), train.subset(torch.cat([held, out])), test)
@@ -178,10 +181,6 @@ def between_flanks(x: Tensor, generator: torch.Generator | Sequence[torch.Genera
 def _held(chosen: Tensor, seed: int, among: int) -> tuple[Tensor, Tensor]:
     """Rows that stay and rows held back, an eighth of so many of the chosen ones, drawn by the seed; in their order."""
     rows = chosen.nonzero().flatten()
-    if len(rows) < 8:
-        raise ValueError(
-            f"{len(rows)} windows of a kind are too few to train with and to choose by: expected 8 or more"
-        )
     drawn = torch.randperm(min(len(rows), among), generator=torch.Generator().manual_seed(seed))
     out = torch.zeros(len(rows), dtype=torch.bool)
     out[drawn[: len(drawn) // 8]] = True
@@ -193,11 +192,20 @@ def factors(root: Any = None) -> dict[str, Files]:
     place = _place(root)
     if place is None:
         return {}
-    pairs = [(path, path.with_name(path.name.removesuffix(TRAIN) + TEST)) for path in sorted(place.rglob(f"*{TRAIN}"))]
-    pairs += [(path, path.with_name("test.data")) for path in sorted(place.rglob("train.data"))]
-    known = [(_names(train, place), Files(train, test)) for train, test in pairs if test.is_file()]
+    known = [(_names(path, place), Files(path, _tested(path))) for path in _trains(place) if _tested(path).is_file()]
     borne = Counter(name for names, _ in known for name in dict.fromkeys(names))
     return {next((name for name in names if borne[name] == 1), names[-1]): files for names, files in known}
+
+
+def _trains(place: Path) -> list[Path]:
+    """The files to train with, of DeepBind's kind and of Zeng's."""
+    return [*sorted(place.rglob(f"*{TRAIN}")), *sorted(place.rglob("train.data"))]
+
+
+def _tested(train: Path) -> Path:
+    """Where the windows to test on are, of those to train with."""
+    deepbind = train.name.endswith(TRAIN)
+    return train.with_name(train.name.removesuffix(TRAIN) + TEST if deepbind else "test.data")
 
 
 def _names(train: Path, place: Path) -> tuple[str, ...]:
@@ -221,8 +229,12 @@ def found(root: Any, factor: str) -> Files:
     fetched = None if known or root is not None else _fetched(factor)
     if fetched is not None:
         return fetched
+    place = _place(root)
+    lone = [train for train in _trains(place) if factor in _names(train, place)] if place else []
+    if lone:
+        raise FileNotFoundError(f"factor {factor!r} has nothing to be tested on: no {str(_tested(lone[0]))!r}")
     near = ", ".join(sorted(known)[:40]) or "none"
-    where = repr(str(_place(root))) if _place(root) else "$SIGCONV_DATA, which has no folder tfbs"
+    where = repr(str(place)) if place else "$SIGCONV_DATA, which has no folder tfbs"
     raise ValueError(f"factor {factor!r} is not one of those under {where}: {near}")
 
 

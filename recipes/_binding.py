@@ -34,6 +34,7 @@ CHOICES: dict[str, Sequence[Any]] = {  # of a random search; rates and decays ar
 }
 ENDS = {"lr": (1e-3, 1e-2), "weight_decay": (1e-4, 1e-1)}
 SEARCHED = 4  # a trial of the search has so many times fewer epochs
+RIDGED = 2500  # windows, the strongest, that the ridge may be trained with in place of all
 SHOWN = 2000  # bound windows, the strongest, that motifs are taken from
 COMPARED = 16  # motifs, those that matter most, that are compared with known ones
 
@@ -155,9 +156,11 @@ def figures(scores: Tensor, bound: Tensor) -> dict[str, float]:
     return found
 
 
-def baseline(root: Any, factor: str, task: str, seed: int, parts: Any) -> dict[str, float]:
+def baseline(
+    root: Any, factor: str, task: str, seed: int, parts: Any, strongest: int | None = None
+) -> dict[str, float]:
     """Ridge regression on words of six letters, of the strongest 2,500 windows or of all: as validation says."""
-    some = data.load(root, factor=factor, task=task, strongest=2500, seed=seed)
+    some = data.load(root, factor=factor, task=task, strongest=min(strongest or RIDGED, RIDGED), seed=seed)
     best = max((_kmers.ridge(part) for part in (some, parts)), key=lambda one: one.valid)
     return {"auroc_ridge": auroc(best.scores, parts.test.y), "auprc_ridge": auprc(best.scores, parts.test.y)}
 

@@ -17,18 +17,21 @@ class Quiet(Job):
         """Nothing."""
 
 
-def finished(job: Job, *keys: str, data: str | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
+def finished(job: Job, *keys: str, data: str | dict[Any, str] | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The trainings that the run folder has already, by the values of these keys; a line cut short is no training.
 
     All processes of a run get them: those that the first one finds.
-    data is the fingerprint that rows keep of what they were trained on; ValueError where one has another.
+    data is the fingerprint that rows keep of what they were trained on, or one for each value of the first key, of
+    which there are no others; ValueError where a row has another.
     """
     rows = processes.told(_kept(job) if processes.number() == 0 else None)
     if rows is None:
         return {}
-    other = next((row["data"] for row in rows if data is not None and row.get("data") != data), None)
-    if other is not None:
-        raise ValueError(f"{str(job.place)!r} has trainings on other data ({other}, now {data}): start a new run")
+    for row in rows if data is not None else []:
+        now = data.get(row[keys[0]]) if isinstance(data, dict) else data
+        if row.get("data") != now:
+            was = f"{row.get('data')}, now {now}"
+            raise ValueError(f"{str(job.place)!r} has trainings on other data ({was}): start a new run")
     job.rewind("", rows)
     job.say(f"going on after {len(rows)} trainings")
     return {tuple(row[key] for key in keys): row for row in rows}

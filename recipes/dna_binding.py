@@ -47,7 +47,7 @@ def dna_binding(
     activation: str = "relu",
     jaspar: Path | None = None,
     data_root: Path | None = None,
-    epochs: int = 10,
+    epochs: int = 20,
     lr: float = 3e-3,
     batch_size: int = 256,
 ) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def dna_binding(
         scores = torch.stack(answers).mean(0)
         found: dict[str, Any] = _binding.figures(scores, parts.test.y)
         found["auroc_one_member"] = statistics.fmean(auroc(answer, parts.test.y) for answer in answers)
-        found |= _binding.baseline(data_root, factor, task, job.seed, parts)
+        found |= _binding.baseline(data_root, factor, task, job.seed, parts, strongest)
         assess(job, scores, parts.test.y.long(), data.CLASSES)
         seen = _binding.read(job.folder, [net for net, _ in best], parts, known, factor)
     _report(job, seen)

@@ -56,11 +56,11 @@ def dna_table(
     activation: str = "relu",
     jaspar: Path | None = None,
     data_root: Path | None = None,
-    epochs: int = 10,
+    epochs: int = 20,
     lr: float = 3e-3,
     batch_size: int = 256,
 ) -> dict[str, Any]:
-    """Train and test networks for every factor, in turn; finished factors stay finished.
+    """Train and test networks for every factor, in turn; finished ones stay finished, unusable ones are left out.
 
     Args:
         factors: names with commas between; all that are at hand
@@ -78,11 +78,12 @@ def dna_table(
         batch_size: windows a step
     """
     _binding.check(trials, restarts, members, windows, tilt)
-    names = [name.strip() for name in factors.split(",") if name.strip()] or sorted(data.factors(data_root))
+    wanted = [name.strip() for name in factors.split(",") if name.strip()]
+    names = list(dict.fromkeys(wanted)) or sorted(data.factors(data_root))
     if not names:
         raise FileNotFoundError("no factors at hand: give --data-root DIR, which holds tfbs/, or set SIGCONV_DATA")
     known = _binding.known_motifs(jaspar, data_root)
-    marked = _marked([data.found(data_root, name) for name in names], known)
+    marked = {name: _marked(data.found(data_root, name), known) for name in names}
     rows = finished(job, "factor", data=marked)
     options = {"epochs": epochs, "batch_size": batch_size, "windows": windows, "activation": activation}
     usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt)
@@ -91,13 +92,20 @@ def dna_table(
             if (name,) in rows:
                 continue
             began = time.monotonic()
-            parts = data.load(data_root, factor=name, task=task, seed=job.seed)
+            try:
+                parts = data.load(data_root, factor=name, task=task, seed=job.seed)
+            except (OSError, ValueError) as error:  # of one among many: the others are no worse for it
+                job.note(f"{name} is left out: {error}")
+                continue
             row = {"factor": name} | one(job, name, parts, (trials, restarts, members), options, usual, known)
             row |= _binding.baseline(data_root, name, task, job.seed, parts)
-            rows[name,] = row | {"epoch": epochs, "data": marked, "seconds": time.monotonic() - began}
+            rows[name,] = row | {"epoch": epochs, "data": marked[name], "seconds": time.monotonic() - began}
             job.record({"model": f"{len(rows)} of {len(names)}: {name}"} | rows[name,], epochs)
-    job.test_size = sum(row["tested"] for row in rows.values())
-    return summary(job, [rows[name,] for name in names])
+    table = [rows[name,] for name in names if (name,) in rows]
+    if not table:
+        raise ValueError(f"none of the {len(names)} factors can be used: {', '.join(names[:9])}")
+    job.test_size = sum(row["tested"] for row in table)
+    return summary(job, table) | {"left_out": len(names) - len(table)}
 
 
 def one(
@@ -137,10 +145,10 @@ def summary(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return metrics
 
 
-def _marked(places: list[data.Files], known: list[Any]) -> str:
-    """What the files and the known motifs are, in sixteen digits: rows of a study on others are not gone on with."""
+def _marked(places: data.Files, known: list[Any]) -> str:
+    """What the files and the known motifs are, in sixteen digits: a row made of others is not gone on with."""
     digest = hashlib.sha256(b"".join(one.name.encode() + one.matrix.tobytes() for one in known))
-    for path in (path for pair in places for path in pair):
+    for path in places:
         digest.update(hashlib.sha256(files.read_bytes(path)).digest())
     return digest.hexdigest()[:16]
 

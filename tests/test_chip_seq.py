@@ -49,7 +49,9 @@ def test_every_factor_under_the_root_is_found_by_its_short_name_or_the_whole(roo
     assert set(chip_seq.factors(root)) == {"ABC1_cell", "XYZ_cell_one", "XYZ_cell_two", "wgEncodeX"}
     assert chip_seq.factors(root / "tfbs" / "some_lab").keys() == {"ABC1_cell", "XYZ_cell_one", "XYZ_cell_two"}
     assert chip_seq.found(root, "ABC1_cell_(x-1)_Lab") == chip_seq.found(root, "ABC1_cell")
-    with pytest.raises(ValueError, match=r"factor 'LONE_cell' is not one of those under .*: ABC1_cell, XYZ_cell_one"):
+    with pytest.raises(ValueError, match=r"factor 'NO_cell' is not one of those under .*: ABC1_cell, XYZ_cell_one"):
+        chip_seq.load(root, factor="NO_cell")
+    with pytest.raises(FileNotFoundError, match=r"factor 'LONE_cell' has nothing to be tested on: no .*_cell_B\.seq"):
         chip_seq.load(root, factor="LONE_cell")
 
 
@@ -116,7 +118,7 @@ def test_occupancy_takes_the_files_own_unbound_windows(root):
     assert (
         len(chip_seq.load(root, factor="wgEncodeX").train) == 36
     )  # eighteen of the twenty bound ones, and their shuffles
-    with pytest.raises(ValueError, match="has windows of one kind only: take the task discovery"):
+    with pytest.raises(ValueError, match="has fewer than 8 unbound windows: take the task discovery"):
         chip_seq.load(root, factor="ABC1_cell", task="occupancy")
     with pytest.raises(ValueError, match="task 'binding' is not one of"):
         chip_seq.load(root, factor="ABC1_cell", task="binding")
@@ -133,7 +135,7 @@ def test_what_is_chosen_by_is_like_what_is_tested_on(tmp_path):
     assert int(valid.y.sum()) == 125
     deepbind(place / "FEW_cell_AC.seq.gz", windows(7))
     deepbind(place / "FEW_cell_B.seq.gz", windows(8), windows(8))
-    with pytest.raises(ValueError, match="7 windows of a kind are too few"):
+    with pytest.raises(ValueError, match="FEW_cell_AC.seq.gz' has 7 bound windows: expected 8 or more"):
         chip_seq.load(tmp_path, factor="FEW_cell")
 
 

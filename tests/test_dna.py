@@ -83,6 +83,9 @@ def test_there_are_2080_words_of_six_letters_on_two_strands():
     assert [len(dna.kmer_names(k)) for k in (1, 2, 5, 6)] == [2, 10, 512, 2080]
     with pytest.raises(ValueError, match="k 13 is more than 12"):
         dna.kmers(torch.zeros(20, dtype=torch.uint8), 13)
+    for call in (dna.dinucleotide_shuffle, lambda x: dna.kmers(x, 2)):
+        with pytest.raises(ValueError, match="tokens are float32: expected integers"):
+            call(torch.zeros(2, 9))
 
 
 @given(TOKENS, st.integers(0, 99))

@@ -194,6 +194,19 @@ def test_f17_the_table_does_not_go_on_with_other_motifs(root, tmp_path):
         run(dna_table, ["--resume", first["run_folder"]])
 
 
+def test_the_table_leaves_out_a_factor_whose_files_cannot_be_used_and_keeps_the_others(root, tmp_path, capfd):
+    small = ["--epochs", "1", "--windows", "20", "--restarts", "1", "--members", "1"]
+    shutil.copytree(root, tmp_path / "data")
+    (bad,) = (tmp_path / "data").rglob("OTHER_cell*_AC.seq.gz")
+    bad.write_bytes(bad.read_bytes()[:-40])
+    place = ["--data-root", str(tmp_path / "data"), "--out", str(tmp_path / "runs")]
+    found = run(dna_table, [*small, *place, "--factors", "GENE_cell,OTHER_cell,GENE_cell"])["metrics"]
+    assert (found["factors"], found["left_out"]) == (1, 1)
+    assert "OTHER_cell is left out: " in capfd.readouterr().err
+    with pytest.raises(ValueError, match="none of the 1 factors can be used: OTHER_cell"):
+        run(dna_table, [*small, *place, "--factors", "OTHER_cell"])
+
+
 def test_likeness_is_one_of_a_motif_with_itself_on_either_strand_anywhere():
     motif = planted.consensus("TGACTCA", 0.8)
     wide = Motif("w", "", np.concatenate([np.full((4, 3), 0.25), motif.matrix], 1), counts=False)

@@ -17,7 +17,6 @@ import sigconv as sc
 from sigconv import console, explain, models, plot
 from sigconv.blocks import BothStrands, ReverseComplementBatchNorm, ReverseComplementConv
 from sigconv.cli import motifs as verb
-from sigconv.models.dna._motifs import Thresholds
 from sigconv.readers import motif as reader
 from sigconv.readers.motif import Motif
 from sigconv.transforms import dna
@@ -130,8 +129,8 @@ def test_an_answer_is_what_follows_channel_by_channel_makes_of_it():
     assert scale < 1
     for number, counts in expected.items():
         np.testing.assert_array_equal(found[number], counts)
-    silent = Thresholds(2)
-    silent.threshold.data = torch.tensor([0.0, 1e6])
+    silent = nn.Sequential(sc.blocks.BatchNorm(2), nn.ReLU()).eval()
+    silent[0].bias.data = torch.tensor([0.0, -1e6])
     assert [one.number for one in explain.detectors(nn.Sequential(layer, silent), x)] == [0]
 
 
@@ -341,6 +340,25 @@ def test_motifs_of_a_network_alone_need_sequences(made, tmp_path, capsys):
     assert "TGACTCA" in capsys.readouterr().out
     with pytest.raises(console.UsageError, match="does not say which windows it was trained with"):
         verb.main(words)
+    (tmp_path / "long.fa").write_text(">chr1\n" + "ACGT" * (1 << 18) + "A\n")
+    with pytest.raises(ValueError, match="expected windows, not genomes"):
+        verb.main([*words, "--sequences", str(tmp_path / "long.fa")])
+
+
+def test_long_sequences_are_answered_few_at_a_time():
+    class Longest(nn.Module):
+        seen = 0
+
+        def __init__(self):
+            super().__init__()
+            self.conv = sc.Conv(4, 2, 5, ndim=1)
+
+        def forward(self, x):
+            self.seen = max(self.seen, x.numel())
+            return self.conv(x).amax(2).sum(1)
+
+    explain.detectors(model := Longest(), tokens(9, 100_000))
+    assert model.seen == 200_000
 
 
 @pytest.mark.parametrize(

@@ -244,15 +244,30 @@ def test_a_genome_keeps_its_index_beside_it_and_sees_that_it_is_old(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "index", ["b\t4000\t3\t5\t6\n", "a\t5\t3\t5\t6\n", "b\t0\t3\t0\t0\n", "b\t5\t0\t5\t6\n", "b\t5\n", "\xff"]
+    "index",
+    ["b\t4000\t3\t5\t6\n", "a\t5\t3\t5\t6\n", "b\t0\t3\t0\t0\n", "b\t5\t0\t5\t6\n", "b\t5\n", "\xff", "", "a line"],
 )
 def test_an_index_that_is_not_the_files_is_refused(tmp_path, index):
     pytest.importorskip("pyfaidx")
     path = written(tmp_path, b">b\nACGTT\n")
     (tmp_path / "a.fa.fai").write_text(index)
-    with pytest.raises(ValueError, match=r"a\.fa") as caught:
+    with pytest.raises(ValueError, match=r"a\.fa\.fai is not its index: delete that") as caught:
         fasta.Genome(path)
     hostile_texts.assert_one_line(str(caught.value), index)
+
+
+def test_an_index_that_ends_before_the_file_does_is_refused(tmp_path):
+    pytest.importorskip("pyfaidx")
+    path = written(tmp_path, b">b\nACGTT\n>c\nAC\n")
+    (tmp_path / "a.fa.fai").write_text("b\t5\t3\t5\t6\n")
+    with pytest.raises(ValueError, match="is not its index: delete that"):
+        fasta.Genome(path)
+
+
+def test_lines_that_end_by_cr_alone_cannot_be_entered_anywhere(tmp_path):
+    pytest.importorskip("pyfaidx")
+    with pytest.raises(ValueError, match="its lines end by CR alone"):
+        fasta.Genome(written(tmp_path, b">b\rACGTT\r>c\rAC\r"))
 
 
 @pytest.mark.parametrize("content", [b">a\nACGT\nAC", b">a\nACGT\nACGT", b"> a x\r\nACGT\r\nAC", b">a\nACGTAC"])

@@ -331,3 +331,12 @@ def test_the_triton_kernel_interpreted_is_the_cpus():
     run = [sys.executable, "-c", TRITON]
     done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+def test_a_summary_counts_the_border_of_a_best_match_and_sees_all_of_space(tokens):
+    model = sc.ConvMax(4, 8, 24, padding="same", ndim=1)
+    told = sc.describe(model, (2, 12) if tokens else (2, 4, 12), dtype=torch.uint8 if tokens else None)
+    assert told[0].shape == (2, 8)
+    assert told[0].macs == 2 * 8 * 12 * 24 * 4
+    assert told[0].receptive_field >= (12,)

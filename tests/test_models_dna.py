@@ -5,6 +5,7 @@ import torch
 
 import sigconv as sc
 from sigconv import models
+from sigconv.convolution import Conv, ConvMax
 from sigconv.models.dna import profile_loss
 from sigconv.transforms import dna
 
@@ -47,12 +48,12 @@ def test_ap2_deepbinds_detectors_learn_their_thresholds_and_flanks_are_unknown_l
     x = sequences(2, 30)
     flanked = torch.nn.functional.pad(dna.one_hot(x), (23, 23), value=0.25)
     with torch.no_grad():
-        model[2].threshold.uniform_(-0.1, 0.1)
-        by_hand = torch.nn.functional.conv1d(flanked, model[1].weight) - model[2].threshold[:, None]
+        model[1].bias.uniform_(-0.1, 0.1)  # minus the thresholds
+        by_hand = torch.nn.functional.conv1d(flanked, model[1].weight) + model[1].bias[:, None]
         expected = model[-1](by_hand.relu().amax(2))
     torch.testing.assert_close(model(x), expected)
     model(x).sum().backward()
-    assert model[2].threshold.grad.abs().sum() > 0
+    assert model[1].bias.grad.abs().sum() > 0
 
 
 def test_ap2_local_windows_keep_where_a_motif_is():
@@ -104,3 +105,17 @@ def test_words_say_what_is_wrong():
         models.build("dna:bpnet", output="reads")
     with pytest.raises(TypeError, match=r"kernels 2\.5 is not a whole number"):
         models.build("dna:zeng", kernels=2.5)
+
+
+@pytest.mark.parametrize("spec", ["dna:zeng", "dna:zeng:layers=2", "dna:deepbind"])
+def test_a_rectified_best_match_is_taken_in_one_go_and_is_what_the_layers_in_a_row_say(spec):
+    torch.manual_seed(0)
+    model = models.build(spec).double().eval()
+    x = sequences(3, 101)
+    conv = next(part for part in model.modules() if isinstance(part, ConvMax))
+    seen = []
+    conv.register_forward_hook(lambda module, given, out: seen.append((given[0], out)))
+    model(x)
+    for given, out in seen:
+        torch.testing.assert_close(Conv.forward(conv, given).relu().amax(2), out)
+    assert seen

@@ -267,6 +267,7 @@ def test_a_matrix_of_probabilities_counts_by_its_sites():
         ({"matrix": np.ones(4)}, r"a matrix \(4,\) is not"),
         ({"matrix": np.full((4, 2), np.nan)}, "negative or not finite"),
         ({"matrix": np.full((4, 2), 1e308)}, "negative or not finite"),
+        ({"matrix": np.full((4, 2), 1e300)}, "place 1 counts 4e"),
         ({"counts": False}, "probabilities of place 1 sum to 20"),
         ({"sites": -1.0}, "-1.0 sites cannot be"),
         ({"background": (1, 0, 0, 0)}, "is not four probabilities"),

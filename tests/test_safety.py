@@ -1,6 +1,7 @@
 """Nothing that is read is ever run: no way to do so stands in any file, and checkpoints that mean harm do none."""
 
 import ast
+import errno
 import json
 import os
 import subprocess
@@ -344,3 +345,13 @@ def test_what_is_read_is_not_written_over(tmp_path):
         _outputs.place("")
     _outputs.place(tmp_path / "new.tsv", inputs=[str(tmp_path / "genome.fa")])
     _outputs.place(None)
+
+
+def test_a_full_disk_is_told_with_the_file_that_found_it_full(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*table\.tsv"):
+        files.write_text(tmp_path / "table.tsv", "rows")
+    assert not list(tmp_path.iterdir())

@@ -113,6 +113,8 @@ def test_several_models_answer_in_the_mean_in_parts_of_any_size():
         assert mean.difference == pytest.approx((a.difference + b.difference) / 2)
     with pytest.raises(ValueError, match="there is no model"):
         list(explain.effects([], variants, {"chr1": CHROM}, length=15))
+    with pytest.raises(ValueError, match="length 100000000 of a window is more than"):
+        list(explain.effects(Remembers(), variants, {"chr1": CHROM}, length=10**8))
     with pytest.raises(ValueError, match="length 0 must be at least 1"):
         list(explain.effects(Remembers(), variants, {"chr1": CHROM}, length=0))
 
@@ -191,8 +193,9 @@ def test_variants_that_all_fit_end_well_and_a_genome_may_be_an_index(files, tmp_
     ("words", "message"),
     [
         (["v", "g"], "variants takes VCF, FASTA and RUN, not 2"),
-        (["v", "g", "r", "--length", "0"], "--length 0 must be at least 1"),
-        (["v", "g", "r", "--target", "-1"], "--target -1 must be at least 0"),
+        (["v", "g", "r", "--length", "0"], "--length 0 must be 1 to"),
+        (["v", "g", "r", "--length", "99999999999"], "--length 99999999999 must be 1 to"),
+        (["v", "g", "r", "--target", "-1"], "--target -1 must be 0 to"),
         (["v", "g", "r", "-o", "nowhere/o.tsv"], "there is no such folder"),
     ],
 )

@@ -40,7 +40,8 @@ KINDS: dict[str, Any] = {
 FORMATS: dict[str, Literal["meme", "jaspar"]] = {".meme": "meme", ".jaspar": "jaspar"}
 FASTA = (".fa", ".fasta", ".fna", ".ffn", ".mfa")
 PACKED = (".gz", ".bgz")
-MOST_LETTERS = 1 << 30  # of all sequences, each as long as the longest
+MOST_LETTERS = 1 << 28  # of all sequences, each as long as the longest
+LONGEST = 1 << 20
 DRAWN = 24  # logos in a picture
 
 
@@ -99,7 +100,7 @@ def _sequences(path: str) -> Any:
         rows = seq.read(path)
         texts = [row.sequence for row in rows if row.bound] or [row.sequence for row in rows]
     longest = max(map(len, texts))
-    if longest * len(texts) > MOST_LETTERS:
+    if longest > LONGEST or longest * len(texts) > MOST_LETTERS:
         raise ValueError(
             f"{path!r} has {len(texts)} sequences of up to {longest} letters: expected windows, not genomes"
         )

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from sigconv import console
+from sigconv import console, files
 from sigconv.cli import _arguments, _outputs
 
 USAGE = """usage: sigconv scan MOTIFS FASTA [--pvalue P | --threshold BITS] [-o FILE] [--format tsv|bed]
@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     options, paths = _read(arguments)
     begun = time.monotonic()
+    files.size_of(paths[1], MOST_BYTES)  # that it is there is known before the motifs are made ready
     search = _search(paths[0], options)
     if search.idle:
         bits, shown = options["threshold"], ", ".join(search.idle[:3]) + (" …" if len(search.idle) > 3 else "")
@@ -90,8 +91,6 @@ def _search(motifs: str, options: dict[str, Any]) -> Any:
 
 def _scan(search: Any, fasta: str, options: dict[str, Any]) -> dict[str, int]:
     """Find and write; how many sequences, letters and hits there were."""
-    from sigconv import files
-
     letters = hits = sequences = 0
     total = files.size_of(fasta, MOST_BYTES) * (PACKED if fasta.endswith("gz") else 1)
     with _outputs.lines(options["output"]) as write, console.progress("scan", total) as step:

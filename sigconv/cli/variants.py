@@ -30,6 +30,7 @@ listed on stderr too, and the exit code is 3. One whose ALT is no letters (<DEL>
 
 KINDS: dict[str, Any] = {"output": str, "length": int, "target": int}
 HEADER = b"chrom\tpos\tid\tref\talt\tref_score\talt_score\tdifference\tnote\n"
+LONGEST = 1 << 22  # letters of a window
 LISTED = 20  # variants without scores that are told one by one
 
 
@@ -90,8 +91,8 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     options, paths = _arguments.read(arguments, KINDS, {"-o": "--output"})
     if len(paths) != 3:
         raise console.UsageError(f"variants takes VCF, FASTA and RUN, not {len(paths)}: {' '.join(paths)}")
-    for name, least in (("length", 1), ("target", 0)):
-        if options[name] is not None and options[name] < least:
-            raise console.UsageError(f"--{name} {options[name]} must be at least {least}")
+    for name, least, most in (("length", 1, LONGEST), ("target", 0, 1 << 30)):
+        if options[name] is not None and not least <= options[name] <= most:
+            raise console.UsageError(f"--{name} {options[name]} must be {least} to {most}")
     _outputs.place(options["output"], inputs=paths)
     return options, paths

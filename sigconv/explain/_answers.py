@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sigconv import nd
 from sigconv.transforms import dna
+
+LETTERS = 1 << 18  # given to a model at once, of several sequences: a layer of 64 channels then holds 64 MiB
 
 
 @contextlib.contextmanager
@@ -29,6 +32,15 @@ def asked(model: nn.Module, x: Tensor) -> Any:
     """What a model answers to x, which is brought to where the model is."""
     device = next((p.device for p in model.parameters()), x.device)
     return model(x.to(device))
+
+
+def at_once(batch_size: Any, length: int) -> int:
+    """How many sequences a model is given at a time: batch_size, and so few of long ones that memory suffices.
+
+    >>> at_once(128, 101), at_once(128, 100_000), at_once(128, 10**7)
+    (128, 2, 1)
+    """
+    return max(min(nd.count(batch_size, "batch_size"), LETTERS // max(length, 1)), 1)
 
 
 def answer(out: Any, target: Any = None) -> Tensor:

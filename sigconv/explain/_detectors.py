@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, asked, at_rest, inputs, letters
+from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters
 from sigconv.explain._sites import sites, uses
 from sigconv.readers.motif import Motif
 from sigconv.transforms import dna
@@ -74,9 +74,9 @@ def detectors(
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold {threshold} must be from 0 to 1, a share of a filter's best answer")
-    nd.count(batch_size, "batch_size")
     most = None if top is None else nd.count(top, "top")
     x = inputs(sequences)
+    batch_size = at_once(batch_size, x.shape[-1])
     if not len(x):
         raise ValueError("there are no sequences to find sites in")
     base = _frequencies(letters(x)) if background is None else frequencies(background)

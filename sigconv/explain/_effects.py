@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, asked, at_rest
+from sigconv.explain._answers import answer, asked, at_once, at_rest
 from sigconv.readers.fasta import Genome
 from sigconv.readers.vcf import Variant
 from sigconv.transforms import dna
+
+LONGEST = 1 << 22  # letters of a window
 
 
 class Effect(NamedTuple):
@@ -64,9 +66,11 @@ def effects(
     if not models:
         raise ValueError("there is no model to answer")
     nd.count(length, "length")
+    if length > LONGEST:
+        raise ValueError(f"length {length} of a window is more than {LONGEST}")
     windows = _Windows(genome, length)
     source = iter(variants)
-    while part := list(itertools.islice(source, nd.count(batch_size, "batch_size"))):
+    while part := list(itertools.islice(source, at_once(batch_size, length))):
         laid = [windows.of(variant) for variant in part]
         texts = [text for found in laid if not isinstance(found, str) for text in found]
         scores = iter(_scores(models, texts, target))

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigconv import nd
-from sigconv.explain._answers import answer, asked, at_rest, inputs, letters, like, wanted
+from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters, like, wanted
 from sigconv.transforms import dna
 
 ROWS = len(dna.LETTERS)
@@ -32,7 +31,7 @@ def mutagenesis(model: nn.Module, sequences: Any, *, target: Any = None, batch_s
     """
     x = inputs(sequences)
     n, length = len(x), x.shape[-1]
-    there, total, batch_size = letters(x), n * ROWS * length, nd.count(batch_size, "batch_size")
+    there, total, batch_size = letters(x), n * ROWS * length, at_once(batch_size, length)
     targets = None if target is None else wanted(target, n)
     with at_rest(model):
         base = torch.cat([_answers(model, x[part], targets, part) for part in torch.arange(n).split(batch_size)])

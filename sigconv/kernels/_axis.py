@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sigconv.kernels._memory import KINDS
-from sigconv.kernels._state import numba_at_hand, transformed
+from sigconv.kernels._numba import numba_at_hand
+from sigconv.kernels._state import transformed
 from sigconv.kernels._threads import share
 
 TILE = 1 << 12  # numbers of a tile: two or three of them stay in the second cache
@@ -72,18 +72,6 @@ class Pass(NamedTuple):
             work(0, units)
         else:
             share(work, units)
-
-
-@cache
-def compiled(function: Callable[..., None]) -> Any:
-    """The loop compiled by numba. Multiply and add may be fused; nothing is reordered, NaN and Inf stay."""
-    import numba
-
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no folder where compiled code could be kept
-        return numba.njit(function, **options)
 
 
 def flat(array: np.ndarray) -> np.ndarray:

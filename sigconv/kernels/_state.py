@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
@@ -33,9 +30,3 @@ def readable(*tensors: Tensor | None) -> bool:
     if any(tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in present):
         return False
     return not (any(tensor.is_cuda for tensor in present) and torch.cuda.is_current_stream_capturing())
-
-
-@cache
-def numba_at_hand() -> bool:
-    """Whether numba is installed; it is imported when a kernel is first run, not here."""
-    return importlib.util.find_spec("numba") is not None

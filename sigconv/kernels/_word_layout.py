@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sigconv.kernels import _word_loops as loops
-from sigconv.kernels._axis import compiled
 from sigconv.kernels._lanes import aligned, lanes, register
+from sigconv.kernels._numba import compiled
 from sigconv.kernels._threads import share
 from sigconv.kernels._word_tables import window_count, word
 

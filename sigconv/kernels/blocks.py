@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigconv.kernels._axis import SMALL, at_hand, compiled
+from sigconv.kernels._axis import SMALL, at_hand
 from sigconv.kernels._memory import empty
+from sigconv.kernels._numba import compiled
 from sigconv.kernels._threads import share
 
 

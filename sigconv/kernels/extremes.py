@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigconv.kernels._axis import Pass, at_hand, compiled
+from sigconv.kernels._axis import Pass, at_hand
 from sigconv.kernels._doubling import CACHED, in_cache
 from sigconv.kernels._memory import empty
+from sigconv.kernels._numba import compiled
 from sigconv.kernels._threads import share
 
 

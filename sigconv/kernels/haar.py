@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from torch import Tensor
 from sigconv import nd
 from sigconv.kernels import _butterfly
 from sigconv.kernels._memory import empty
-from sigconv.kernels._state import numba_at_hand, readable, transformed
+from sigconv.kernels._numba import compiled, numba_at_hand
+from sigconv.kernels._state import readable, transformed
 from sigconv.kernels._threads import share
 
 ROOM = 8192  # numbers of scratch a thread keeps in the first cache
@@ -122,7 +122,8 @@ def _analysis(x: Tensor, modes: str, gap: int) -> tuple[Tensor, Tensor]:
     if approximation.numel():
         beyond = np.stack([_beyond(mode, n, gap or 1) for mode, n in zip(modes.split(), size, strict=True)])
         step = (1, gap) if gap else (2, 1)
-        _run(_compiled(True), _rows(x), _rows(approximation), _rows(details, pieces), size, half[-1], *step, beyond)
+        arrays = _rows(x), _rows(approximation), _rows(details, pieces)
+        _run(compiled(_butterfly.analyse), *arrays, size, half[-1], *step, beyond)
     return approximation, details
 
 
@@ -148,7 +149,7 @@ def _synthesis(approximation: Tensor, details: Tensor, size: list[int]) -> Tenso
     x = _synthesis_size(approximation, size, empty)
     if x.numel():
         arrays = _rows(x), _rows(approximation), _rows(details, len(details))
-        _run(_compiled(False), *arrays, size, approximation.shape[-1])
+        _run(compiled(_butterfly.synthesise), *arrays, size, approximation.shape[-1])
     return x
 
 
@@ -222,15 +223,3 @@ def _run(loop: Any, x: Any, approximation: Any, details: Any, size: Sequence[int
 
     units = -(-approximation.size // m // group) * -(-m // tile)
     work(0, units) if max(x.size, approximation.size) <= SMALL else share(work, units)
-
-
-@cache
-def _compiled(forward: bool) -> Any:
-    import numba
-
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}}
-    loop = _butterfly.analyse if forward else _butterfly.synthesise
-    try:
-        return numba.njit(loop, cache=True, **options)
-    except RuntimeError:  # no folder where compiled code could be kept
-        return numba.njit(loop, **options)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sigconv.kernels._state import numba_at_hand
+from sigconv.kernels._numba import compiled, numba_at_hand
 
 WORD = -1
 MOST_DIGITS = 20
@@ -63,7 +62,7 @@ def text(columns: Sequence[Column], words: Words) -> bytes:
         int(sizes[v].sum()) if d == WORD else (MOST_DIGITS + 2) * v.size for v, d in zip(values, digits, strict=True)
     )
     out = np.empty(room + values.size, np.uint8)
-    return out[: _compiled()(out, values, digits, words.letters, words.edges)].tobytes()
+    return out[: compiled(_fill, fused=False)(out, values, digits, words.letters, words.edges)].tobytes()
 
 
 def twin(values: np.ndarray, digits: np.ndarray, words: Words) -> bytes:
@@ -74,16 +73,6 @@ def twin(values: np.ndarray, digits: np.ndarray, words: Words) -> bytes:
     kinds = zip(values.tolist(), digits.tolist(), strict=True)
     cells = [[names[v] if d == WORD else shown(v, d) for v in row] for row, d in kinds]
     return "".join("\t".join(row) + "\n" for row in zip(*cells, strict=True)).encode()
-
-
-@cache
-def _compiled() -> Any:
-    import numba
-
-    try:
-        return numba.njit(_fill, cache=True, nogil=True)
-    except RuntimeError:  # no folder where compiled code could be kept
-        return numba.njit(_fill, nogil=True)
 
 
 def _fill(out, values, digits, letters, edges):

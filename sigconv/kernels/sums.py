@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.kernels._axis import Pass, at_hand, compiled
+from sigconv.kernels._axis import Pass, at_hand
 from sigconv.kernels._memory import empty
+from sigconv.kernels._numba import compiled
 
 POWERS = 6  # the highest that a float64 holds of any float32
 

@@ -14,7 +14,6 @@ Measured on a Xeon: 25 GMAC/s at 255 taps; 31 taps over 9.6 M samples take 30 ms
 from __future__ import annotations
 
 import itertools
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,8 @@ from sigconv import nd
 from sigconv.kernels._adjoint import inverted, tied_sum
 from sigconv.kernels._layout import TILE, Layout
 from sigconv.kernels._memory import empty
-from sigconv.kernels._state import numba_at_hand, transformed
+from sigconv.kernels._numba import compiled, numba_at_hand
+from sigconv.kernels._state import transformed
 from sigconv.kernels._threads import share
 
 
@@ -145,21 +145,9 @@ def _run(lay: Layout, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None
 
     def work(start: int, stop: int) -> None:
         scratch, total = np.empty(lay.scratch, x.dtype), np.empty(lay.scratch[1], x.dtype)
-        _compiled()(x, weight, bias, y, scratch, total, *fixed, lay.before[0], lay.before[-1], start, stop)
+        compiled(_sum_units)(x, weight, bias, y, scratch, total, *fixed, lay.before[0], lay.before[-1], start, stop)
 
     share(work, batch * (channels // per_group) * slabs * stretches)
-
-
-@cache
-def _compiled() -> Any:
-    import numba
-
-    # Multiply and add may be fused; nothing is reordered, and NaN and Inf stay what they are.
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}}
-    try:
-        return numba.njit(_sum_units, cache=True, **options)
-    except RuntimeError:  # no folder where compiled code could be kept
-        return numba.njit(_sum_units, **options)
 
 
 def _sum_units(

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from sigconv.kernels import _word_loops as loops
 from sigconv.kernels import _word_triton as triton
-from sigconv.kernels._axis import at_hand, compiled
+from sigconv.kernels._axis import at_hand
 from sigconv.kernels._lanes import BYTES
 from sigconv.kernels._memory import empty
+from sigconv.kernels._numba import compiled
 from sigconv.kernels._state import readable
 from sigconv.kernels._word_layout import Layout, letters, run
 from sigconv.kernels._word_tables import matched, put_back, search, spelled, window_count

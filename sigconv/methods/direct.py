@@ -15,7 +15,8 @@ from torch import Tensor
 from sigconv import nd
 from sigconv.kernels import taps
 from sigconv.kernels._layout import slab
-from sigconv.kernels._state import numba_at_hand, readable
+from sigconv.kernels._numba import numba_at_hand
+from sigconv.kernels._state import readable
 from sigconv.methods import _prices
 from sigconv.methods._problem import Problem
 

@@ -19,7 +19,8 @@ from sigconv import nd
 from sigconv.kernels import words as kernel
 from sigconv.kernels._lanes import lanes
 from sigconv.kernels._memory import KINDS
-from sigconv.kernels._state import numba_at_hand, readable
+from sigconv.kernels._numba import numba_at_hand
+from sigconv.kernels._state import readable
 from sigconv.kernels._word_tables import numbers, tables, word
 from sigconv.methods._problem import Problem
 

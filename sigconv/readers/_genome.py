@@ -114,31 +114,39 @@ class Genome:
         beside = [Path(f"{self.path}.fai"), *([Path(f"{self.path}.gzi")] if self._packed else [])]
         made = os.stat(self.path).st_mtime
         if all(path.is_file() and path.stat().st_mtime >= made for path in beside):
-            self._index = self._indexed(*beside)
+            self._index = self._indexed(beside, f"{beside[0]} is not its index: delete that")
         else:
             with tempfile.TemporaryDirectory() as folder:
                 fresh = [Path(folder) / path.name for path in beside]
-                self._index = self._indexed(*fresh)
+                self._index = self._indexed(fresh)
                 for new, path in zip(fresh, beside, strict=True):
                     with contextlib.suppress(OSError), files.writing(path) as file:  # a folder may be closed to us
                         file.write(new.read_bytes())
         self._lengths = {name: record.rlen for name, record in self._index.index.items()}
         self._process = os.getpid()
 
-    def _indexed(self, fai: Path, gzi: Path | None = None) -> Any:
-        """pyfaidx's index, its numbers held against the file."""
+    def _indexed(self, places: list[Path], wrong: str | None = None) -> Any:
+        """pyfaidx's index, its numbers held against the file; of one that was there already, what to say if it lies."""
         import pyfaidx
 
+        fai, gzi = (*places, None)[:2]
         try:
             index = pyfaidx.Faidx(self.path, indexname=fai, gzi_indexname=gzi, as_raw=True, strict_bounds=True)
         except Exception as error:  # of many classes, as the file and its index may be wrong in many ways
-            raise self._fail(_said(error)) from None
-        with open(self.path, "rb") as file:
-            for name, record in index.index.items():
-                if not self._true(name, record, file):
-                    index.close()
-                    raise self._fail(f"record {name[:60]!r} is empty, or {fai} is not its index: delete that")
+            raise self._fail(wrong or _said(error)) from None
+        if not self._holds(index.index):
+            index.close()
+            raise self._fail(wrong or "a record is empty, or its lines end by CR alone, which no index can tell")
         return index
+
+    def _holds(self, records: Any) -> bool:
+        """Whether an index may be the file's: every line of it true, and no letters behind the last record."""
+        with open(self.path, "rb") as file:
+            if not all(self._true(name, record, file) for name, record in records.items()):
+                return False
+            if not self._packed:
+                file.seek(max((record.bend for record in records.values()), default=0))
+            return bool(records) and (self._packed or not file.read(MOST_TITLE).strip())
 
     def _true(self, name: str, record: Any, file: BinaryIO) -> bool:
         """Whether a line of the index can be; of a plain file, whether its title is there, and as many letters."""

@@ -27,6 +27,7 @@ from sigconv import files
 from sigconv.readers import _lines, _motifs
 
 MOST_WIDTH = 1000
+MOST_SITES = 2.0**53  # and the most of one letter: whole numbers beyond are not told apart
 SITES = 20.0  # of a motif that does not say, as MEME has it
 OFF = 0.05  # what probabilities that were rounded may be off one in their sum
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
@@ -61,7 +62,7 @@ class Motif:
             raise ValueError(f"{said}: alternate name {self.alternate[:60]!r} cannot be printed")
         matrix = _table(said, self.matrix, self.counts)
         sites = float(self.sites) or (float(matrix.sum(0).max()) if self.counts else 0.0)
-        if not (np.isfinite(sites) and sites >= 0):
+        if not 0 <= sites <= MOST_SITES:
             raise ValueError(f"{said}: {sites} sites cannot be")
         for field, value in [("matrix", matrix), ("sites", sites), ("background", _four(said, self.background))]:
             object.__setattr__(self, field, value)
@@ -102,6 +103,8 @@ def _table(said: str, table: np.ndarray, counts: bool) -> np.ndarray:
         total = matrix.sum(0)
     if not np.isfinite(total).all() or (matrix < 0).any():
         raise ValueError(f"{said}: its matrix has numbers that are negative or not finite")
+    if (total > MOST_SITES).any():
+        raise ValueError(f"{said}: place {int(total.argmax()) + 1} counts {total.max():g}: more than {MOST_SITES:g}")
     if (total == 0).any():
         raise ValueError(f"{said}: place {int((total == 0).argmax()) + 1} has only zeros")
     wrong = abs(total - 1) > OFF

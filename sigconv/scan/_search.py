@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sigconv import nd
 from sigconv.kernels import motifs as kernel
 from sigconv.readers import motif as motif_files
 from sigconv.readers.motif import Motif
@@ -81,7 +82,7 @@ class Search:
         self, sequences: Any, *, regions: Path | None = None, jobs: int = 1, told: Told | None = None
     ) -> Iterator[Hits]:
         """Hits in parts, in order, in constant memory: as the function of this name."""
-        if not 1 <= jobs <= MOST_JOBS:
+        if nd.count(jobs, "jobs") > MOST_JOBS:
             raise ValueError(f"jobs {jobs} must be 1 to {MOST_JOBS}")
         if regions is not None and not isinstance(sequences, str | os.PathLike | Mapping):
             sequences = list(sequences)  # gone through twice

@@ -57,6 +57,9 @@ class Call:
             filled = inspect.signature(self.function).bind(*self.args, **self.options)
             filled.apply_defaults()
             bound = dict(filled.arguments)
+            for parameter in filled.signature.parameters.values():
+                if parameter.kind is parameter.VAR_KEYWORD:  # options passed on are named like the others
+                    bound |= bound.pop(parameter.name, {})
         except (TypeError, ValueError):
             bound = {str(place): arg for place, arg in enumerate(self.args)} | self.options
         first = next(iter(bound), None)

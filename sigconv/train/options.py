@@ -26,6 +26,7 @@ JOB_OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "json": (bool, False, "end with one JSON object on stdout"),
     "debug": (bool, False, "show the traceback of an error"),
 }
+LEAST = {"epochs": 0, "batch_size": 1, "lr": 0}  # of options that many recipes have: refused before any data is read
 TEXTS = (str, str | None, Path, Path | None)  # taken letter by letter: a speaker may be called null, or 1e3
 
 
@@ -82,6 +83,9 @@ def parse(recipe: Callable[..., Any], arguments: list[str]) -> tuple[dict[str, A
     except ArgumentError as error:
         raise _usage(recipe, str(error)) from None
     config = {name: _plain(found[name]) for name in named}
+    for name, least in LEAST.items():
+        if config.get(name) is not None and not config[name] >= least:
+            raise _usage(recipe, f"--{name.replace('_', '-')} {config[name]} must be at least {least}")
     if not 0 <= found["seed"] < 2**63:
         raise _usage(recipe, f"--seed {found['seed']} is not between 0 and 2**63 - 1")
     return config, {name: found[name] for name in JOB_OPTIONS}

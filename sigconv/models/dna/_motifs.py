@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sigconv import nd
 from sigconv.blocks import BothStrands
 from sigconv.blocks import activation as activated
-from sigconv.convolution import Conv
+from sigconv.convolution import Conv, ConvMax
 from sigconv.models import _common, _parts
 from sigconv.pooling import GlobalAvgPool, GlobalMaxPool, MaxPool
 
@@ -48,15 +48,24 @@ def zeng(
     groups: list[nn.Module] = []
     for layer, k in enumerate(taps):
         out = _common.scaled(nd.count(kernels, "kernels") * 2**layer, width)
-        conv = Conv(channels, out, _parts.taps(k, ndim), padding="same", ndim=ndim)
-        groups += _parts.stage(conv, out, activation, ndim, False)
-        channels = out
-        if layer < layers - 1 or window is not None:
-            groups.append(MaxPool(step, ceil_mode=True))
+        options: dict[str, Any] = {"padding": "same", "ndim": ndim}
+        if layer == layers - 1 and window is None:
+            groups += detectors(channels, out, _parts.taps(k, ndim), activation, **options)
+        else:
+            conv = Conv(channels, out, _parts.taps(k, ndim), **options)
+            groups += [*_parts.stage(conv, out, activation, ndim, False), MaxPool(step, ceil_mode=True)]
             positions = tuple(-(-n // step) for n in positions)
+        channels = out
     features = channels if window is None else channels * math.prod(positions)
-    whole = GlobalMaxPool() if window is None else nn.Flatten()
-    return nn.Sequential(*groups, whole, *ending(features, hidden, classes, width, activation, dropout))
+    flat = [] if window is None else [nn.Flatten()]
+    return nn.Sequential(*groups, *flat, *ending(features, hidden, classes, width, activation, dropout))
+
+
+def detectors(channels: int, out: int, k: Any, activation: Any, mean: bool = False, **options: Any) -> list[nn.Module]:
+    """Convolution, activation, the maximum over all of space; rectified and without the mean beside it in one go."""
+    if activation == "relu" and not mean:
+        return [ConvMax(channels, out, k, **options)]
+    return [Conv(channels, out, k, **options), activated(activation, out, options["ndim"]), Pooled(mean)]
 
 
 def ending(features: int, hidden: int, classes: int, width: float, activation: Any, dropout: float) -> list[nn.Module]:
@@ -66,20 +75,6 @@ def ending(features: int, hidden: int, classes: int, width: float, activation: A
     units = _common.scaled(hidden, width)
     dense: list[nn.Module] = [nn.Linear(features, units), activated(activation, units, 0)]
     return [*dense, *_parts.dropped(dropout), nn.Linear(units, classes)]
-
-
-class Thresholds(nn.Module):
-    """Rectification above a threshold that each channel learns: max(x - threshold, 0), (batch, channels, *space)."""
-
-    decays = False  # a threshold is no weight
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.threshold = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """What is above the threshold."""
-        return F.relu(x - nd.per_channel(self.threshold, x.ndim - 2))
 
 
 class Flanked(nn.Module):
@@ -116,7 +111,7 @@ def deepbind(
     classes: int,
     size: Any = None,  # of any
     width: float = 1.0,
-    activation: Any = None,
+    activation: Any = "relu",
     dropout: float = 0.0,
     kernels: int = 16,
     kernel_size: int | None = None,
@@ -124,14 +119,15 @@ def deepbind(
     hidden: int = 32,
     strands: bool = True,
 ) -> nn.Module:
-    """Flanks of unknown letters, motif detectors with thresholds they learn, the best match, a hidden layer.
+    """Flanks of unknown letters, motif detectors, the best match above a threshold they learn, a hidden layer.
 
+    The threshold is the bias, negative; of mean=True the mean of what is above it stands beside the best.
     strands: of the answers to the sequence and to its reverse complement the larger one, class by class.
     """
     k = _parts.taps(TAPS if kernel_size is None else nd.count(kernel_size, "kernel_size"), ndim)
     out = _common.scaled(nd.count(kernels, "kernels"), width)
-    rectified = Thresholds(out) if activation is None else activated(activation, out, ndim)
-    conv = Conv(in_channels, out, k, bias=False, ndim=ndim)
-    head = ending(out * (2 if mean else 1), hidden, classes, width, activation or "relu", dropout)
-    net = nn.Sequential(Flanked(k - 1, in_channels), conv, rectified, Pooled(mean), *head)
+    found = detectors(in_channels, out, k, activation, mean, ndim=ndim)
+    nn.init.zeros_(found[0].bias)  # type: ignore[arg-type]  # what a match must be better than, negative
+    head = ending(out * (2 if mean else 1), hidden, classes, width, activation, dropout)
+    net = nn.Sequential(Flanked(k - 1, in_channels), *found, *head)
     return BothStrands(net, reduce="max") if strands and ndim == 1 and in_channels == 4 else net

@@ -23,6 +23,8 @@ def kmers(tokens: Tensor, k: int) -> Tensor:
     tensor([ 1,  6, 11, -1])
     """
     k = _k(k)
+    if tokens.is_floating_point() or tokens.is_complex():
+        raise ValueError(f"tokens are {str(tokens.dtype).removeprefix('torch.')}: expected integers 0 … 4")
     if tokens.shape[-1] < k:
         return tokens.new_zeros(*tokens.shape[:-1], 0, dtype=torch.int64)
     seen = tokens.long().unfold(-1, k, 1)

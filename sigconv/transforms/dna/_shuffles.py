@@ -34,6 +34,8 @@ def dinucleotide_shuffle(
     >>> y.tolist(), sorted(zip(x.tolist(), x.tolist()[1:])) == sorted(zip(y.tolist(), y.tolist()[1:]))
     ([0, 2, 0, 1, 0, 3], True)
     """
+    if tokens.is_floating_point() or tokens.is_complex():
+        raise ValueError(f"tokens are {str(tokens.dtype).removeprefix('torch.')}: expected integers 0 … 4")
     if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) <= 4:
         raise ValueError(f"tokens from {int(tokens.min())} to {int(tokens.max())} are not all in 0 … 4")
     if tokens.numel() == 0 or tokens.shape[-1] < 4:
