@@ -16,6 +16,7 @@ Source    Alipanahi et al. 2015 (DeepBind), doi:10.1038/nbt.3300; Ploenzke and I
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,43 +83,38 @@ def planted_motif(
     planted = _chosen(known, motif) if known else data.USUAL
     parts = data.load(samples=samples, motif=planted, length=length, seed=job.seed)
     job.tested_on(parts.test)
-    options: dict[str, Any] = {
-        "epochs": epochs,
-        "lr": lr,
-        "batch_size": batch_size,
-        "schedule": "one-cycle",
-        "average": 0.99,
-    }
-    plain = lambda: models.build(
-        "dna:deepbind", classes=1, kernels=kernels, kernel_size=kernel_size, activation=activation
-    )
+    options = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
+    shape: dict[str, Any] = {"kernels": kernels, "kernel_size": kernel_size, "activation": activation}
+    plain = lambda: models.build("dna:deepbind", classes=1, **shape)
     builders = {"model" if front_end == "none" else "without": plain}
     if front_end != "none":
         fronted = lambda: behind(front_end, learned, planted, known, kernels, kernel_size, job.seed)
         builders = {"model": fronted} | builders
-    with threads(1):  # nets this small lose by being shared between cores
-        found: dict[str, Any] = {}
-        for name, build in builders.items():
-            seeds.everything(job.seed)
-            model = build()
-            fit(
-                model,
-                parts.train,
-                parts.valid,
-                job=job,
-                loss=_binding.surprise,
-                scores={"auroc": auroc},
-                name=name,
-                **options,
-            )
-            scores = predict(model, parts.test, job=job)[0].squeeze(1)
-            found |= _scored(scores, parts.test.y, "" if name == "model" else "_without_front_end")
-            if name == "model":
-                found["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-            if build is plain:
-                found |= _read(job, model.cpu(), parts.train, planted)
+    found: dict[str, Any] = {}
+    for name, build in builders.items():
+        model, figures = _trained(job, name, build, parts, options)
+        found |= figures
+        if build is plain:
+            found |= _read(job, model.cpu(), parts.train, planted)
     found["auroc_oracle"] = auroc(data.oracle(parts.test.x, planted), parts.test.y)
     return found
+
+
+def _trained(
+    job: Job, name: str, build: Callable[[], nn.Module], parts: Any, options: Any
+) -> tuple[nn.Module, dict[str, Any]]:
+    """A network of this name, trained, and its figures of the test part."""
+    seeds.everything(job.seed)
+    model = build()
+    options = dict(options) | {"schedule": "one-cycle", "average": 0.99, "scores": {"auroc": auroc}}
+    with threads(1):  # nets this small lose by being shared between cores
+        fit(model, parts.train, parts.valid, job=job, loss=_binding.surprise, name=name, **options)
+        scores = predict(model, parts.test, job=job)[0].squeeze(1)
+    low, high = auroc_interval(scores, parts.test.y)
+    found = {"auroc": auroc(scores, parts.test.y), "auroc_low": low, "auroc_high": high}
+    if name == "without":
+        return model, {key.replace("auroc", "auroc_without_front_end"): value for key, value in found.items()}
+    return model, found | {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
 
 
 class OneHot(nn.Module):
@@ -169,11 +165,6 @@ def likeness(found: Motif, planted: Motif) -> float:
             if seen.std() > 0:
                 best = max(best, float(np.corrcoef(seen.ravel(), wanted.ravel())[0, 1]))
     return best
-
-
-def _scored(scores: torch.Tensor, y: torch.Tensor, ending: str) -> dict[str, float]:
-    low, high = auroc_interval(scores, y)
-    return {f"auroc{ending}": auroc(scores, y), f"auroc{ending}_low": low, f"auroc{ending}_high": high}
 
 
 def _read(job: Job, model: nn.Module, train: Any, planted: Motif) -> dict[str, Any]:
