@@ -16,6 +16,7 @@ import sigconv as sc
 from sigconv import console, files
 from sigconv.datasets._parts import amid
 from sigconv.readers import wav
+from sigconv.train import processes
 from sigconv.train.job import Job
 
 FRAME = 0.010  # seconds: loudness is looked at so often
@@ -119,9 +120,14 @@ class Listener:
 
 
 def check(path: str | Path, fs: int) -> None:
-    """Raise ValueError or OSError, in a line, for a file that cannot be listened to up to its end."""
+    """Raise ValueError or OSError, in a line, for a file that cannot be listened to up to its end.
+
+    UsageError where several processes were started: one listens.
+    """
     from sigconv.transforms.speech import Resample
 
+    if processes.started() > 1:
+        raise console.UsageError(f"--listen {str(path)!r}: one process listens, and {processes.started()} were started")
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no file {str(path)!r} to listen to: give a WAV file")
     found = wav.header(path).fs

@@ -28,10 +28,10 @@ import torch
 from torch import Tensor, nn
 
 import sigconv as sc
-from sigconv import console, models, nd, plot
+from sigconv import models, nd, plot
 from sigconv.datasets import spoken_digits as data
 from sigconv.recipes import _listening, _speech
-from sigconv.train import accuracy, fit, predict, processes, run, seeds
+from sigconv.train import accuracy, fit, predict, run, seeds
 from sigconv.train.assessment import assess
 from sigconv.train.job import Job
 from sigconv.transforms import augment
@@ -84,16 +84,9 @@ def spoken_digits(
     built(data.FS, asked)  # what cannot be built is said before anything is read
     if listen is not None:
         _listening.check(listen, data.FS)  # what cannot be listened to is said before any training
-    if listen is not None and processes.started() > 1:
-        raise console.UsageError(
-            f"--listen {str(listen)!r}: one process listens, and {processes.started()} were started"
-        )
-    if listen is not None and job.resuming and job.folder is not None and (job.folder / "result.json").is_file():
-        first = "without_0" if each else "model"
-        names = ["model", *(f"{first}_{member}" for member in range(1, members))]
-        together = _speech.Together([loaded(job, name, asked) for name in names])
-        _listening.report(job, listen, together, data.FS, data.CLASSES)
-        return None  # the run is as it was
+        if job.resuming and job.folder is not None and (job.folder / "result.json").is_file():
+            _listening.report(job, listen, finished(job, asked, each), data.FS, data.CLASSES)
+            return None  # the run is as it was
     whole = data.everything(data_root)
     speakers = sorted(set(whole.speakers)) if each else []
     training = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
@@ -102,10 +95,8 @@ def spoken_digits(
         name = f"without_{number}" if each else "model"
         parts = data.parted(whole, speaker, job.seed)
         who = f"{speaker}, never heard in training" if speaker else f"{len(set(parts.test.speakers))} known speakers"
-        sizes = (
-            f"{len(parts.train)} recordings to train with, {len(parts.valid)} to choose by, {len(parts.test)} to test"
-        )
-        job.note(f"{sizes} on ({who}).")
+        train, valid, test = map(len, parts)
+        job.note(f"{train} recordings to train with, {valid} to choose by, {test} to test on ({who}).")
         rounds.append(one_round(job, name, parts, asked, training))
     job.tested_on(whole if each else parts.test)
     _report(job, rounds, speakers)
@@ -175,12 +166,14 @@ def built(fs: float, asked: dict[str, Any]) -> _speech.Classifier:
     return _speech.Classifier(front, _speech.network(front, len(data.CLASSES), asked["sharing"], asked["activation"]))
 
 
-def loaded(job: Job, name: str, asked: dict[str, Any]) -> _speech.Classifier:
-    """A network of a finished run, by its weights alone."""
+def finished(job: Job, asked: dict[str, Any], each: bool) -> _speech.Together:
+    """The networks of a finished run, by their weights alone; where speakers were left out, those of the first."""
     assert job.folder is not None
-    model = built(data.FS, asked)
-    models.load_weights(model, job.folder / f"{name}.safetensors")
-    return model
+    first = "without_0" if each else "model"
+    nets = [built(data.FS, asked) for _ in range(asked["members"])]
+    for member, model in enumerate(nets):
+        models.load_weights(model, job.folder / f"{f'{first}_{member}' if member else 'model'}.safetensors")
+    return _speech.Together(nets)
 
 
 def said_again(job: Job, model: nn.Module, test: data.Clips) -> Tensor:

@@ -16,8 +16,8 @@ from sigconv.kernels._state import readable
 from sigconv.kernels._threads import share
 
 ROWS = 512  # of one table at most: three letters of DNA, two amino acids
-BLOCK = 64  # filters whose sums torch makes at a time: their tables stay in the second cache
-CHUNK = 1 << 18  # sums made at a time: they do too
+BLOCK = 128  # filters whose sums torch makes at a time: their tables stay in the second cache
+CHUNK = 1 << 19  # sums made at a time: they do too, and a call is worth thousands of them
 
 
 def word(symbols: int, taps: int, rows: int = ROWS) -> int:
@@ -36,7 +36,7 @@ def window_count(n: int, taps: int, stride: int, dilation: int) -> int:
 
 def spelled(x: Tensor, symbols: int, before: int, after: int) -> Tensor:
     """Tokens (batch, n) as int64 with margins of nothing; one that is no symbol is taken for the last."""
-    x = x.long()
+    x = x.int() if x.dtype == torch.uint8 else x.long()
     return F.pad(torch.where((x >= 0) & (x < symbols), x, symbols - 1), (before, after), value=symbols)
 
 
@@ -135,9 +135,10 @@ def _in_chunks(
         for first in range(lo * some, min(hi * some, len(x)), some):
             rows, size = slice(first, first + some), (symbols + 1) ** length
             words = _words(x[rows], weight, options)
-            bags = torch.stack([each.int() + k * size for k, each in enumerate(words)], -1).flatten(0, 1)
+            bags = torch.stack([each.int() + k * size for k, each in enumerate(words)], -1).flatten()
+            begins = torch.arange(0, len(bags), len(words), dtype=torch.int32, device=x.device)
             for part, block in zip(parts, blocks, strict=True):
-                sums = F.embedding_bag(bags, block, mode="sum").unflatten(0, (-1, windows))
+                sums = torch.embedding_bag(block, bags, begins)[0].unflatten(0, (-1, windows))
                 if where is None:
                     value[rows, part] = sums.amax(1)
                 else:
