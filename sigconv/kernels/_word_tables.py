@@ -17,7 +17,8 @@ from sigconv.kernels._threads import share
 
 ROWS = 512  # of one table at most: three letters of DNA, two amino acids
 BLOCK = 128  # filters whose sums torch makes at a time: their tables stay in the second cache
-CHUNK = 1 << 19  # sums made at a time: they do too, and a call is worth thousands of them
+SPELLED = 1 << 22  # words of windows spelled at a time
+CHUNK = 1 << 20  # sums made at a time: they do too, and a call is worth thousands of them
 
 
 def word(symbols: int, taps: int, rows: int = ROWS) -> int:
@@ -117,36 +118,37 @@ def _words(x: Tensor, weight: Tensor, options: tuple[int, int, int, int]) -> lis
 def _in_chunks(
     x: Tensor, weight: Tensor, options: tuple[int, int, int, int], places: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Some filters and sequences at a time, by threads that meet but twice: torch's own meet in every function."""
+    """Some sequences and filters at a time, by threads: torch's own would meet in every function."""
     filters, symbols, taps = weight.shape
     stride, before, after, dilation = options
     windows, length = window_count(x.shape[1] + before + after, taps, stride, dilation), word(symbols, taps)
-    some = max(CHUNK // (windows * min(filters, BLOCK)), 1)
+    rows, count = (symbols + 1) ** length, -(-taps // length)
     parts = [slice(f, f + BLOCK) for f in range(0, filters, BLOCK)]
-    blocks = [weight] * len(parts)
+    blocks = [tables(weight[part], length).flatten(0, 1).contiguous() for part in parts]
+    some = max(CHUNK // (windows * min(filters, BLOCK)), 1)
+    begins = torch.arange(0, some * windows * count, count, dtype=torch.int32, device=x.device)
     value = weight.new_empty(len(x), filters)
     where = torch.empty_like(value, dtype=torch.long) if places else None
+    many = max(SPELLED // (windows * count), 1)
+    for first in range(0, len(x), many):
+        words = _words(x[first : first + many], weight, options)
+        bags = torch.stack([each.int() + k * rows for k, each in enumerate(words)], -1).flatten(1)
 
-    def make(lo: int, hi: int) -> None:
-        for f in range(lo, hi):
-            blocks[f] = tables(weight[parts[f]], length).flatten(0, 1).contiguous()
+        def look(lo: int, hi: int, first: int = first, bags: Tensor = bags) -> None:
+            for unit in range(lo, hi):
+                seen = bags[unit * some : (unit + 1) * some]
+                at = slice(first + unit * some, first + unit * some + len(seen))
+                for part, block in zip(parts, blocks, strict=True):
+                    sums = torch.embedding_bag(block, seen.view(-1), begins[: len(seen) * windows])[0]
+                    sums = sums.unflatten(0, (-1, windows))
+                    if where is None:
+                        value[at, part] = sums.amax(1)
+                    else:
+                        value[at, part], where[at, part] = sums.max(1)
 
-    def look(lo: int, hi: int) -> None:
-        for first in range(lo * some, min(hi * some, len(x)), some):
-            rows, size = slice(first, first + some), (symbols + 1) ** length
-            words = _words(x[rows], weight, options)
-            bags = torch.stack([each.int() + k * size for k, each in enumerate(words)], -1).flatten()
-            begins = torch.arange(0, len(bags), len(words), dtype=torch.int32, device=x.device)
-            for part, block in zip(parts, blocks, strict=True):
-                sums = torch.embedding_bag(block, bags, begins)[0].unflatten(0, (-1, windows))
-                if where is None:
-                    value[rows, part] = sums.amax(1)
-                else:
-                    value[rows, part], where[rows, part] = sums.max(1)
-
-    for work, units in ((make, len(parts)), (look, -(-len(x) // some))):
+        units = -(-len(bags) // some)
         if x.device.type == "cpu":
-            share(work, units)
+            share(look, units)
         else:
-            work(0, units)
+            look(0, units)
     return value, where
