@@ -53,12 +53,7 @@ class Bound(Arrays):
 
     def __init__(self, x: Tensor, y: Tensor, fresh: bool = False) -> None:
         super().__init__(x, y, CLASSES)
-        self.fresh = fresh
-
-    @property
-    def ready(self) -> bool:  # type: ignore[override]
-        """Whether there is nothing to make."""
-        return not self.fresh
+        self.fresh, self.ready = fresh, not fresh
 
     def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """One window and whether it is bound."""

@@ -107,10 +107,6 @@ class Genome:
         return packed
 
     def _open(self) -> None:
-        try:
-            import pyfaidx  # noqa: F401
-        except ImportError:
-            raise ImportError("a Genome needs pyfaidx: pip install 'sigconv[dna]'") from None
         beside = [Path(f"{self.path}.fai"), *([Path(f"{self.path}.gzi")] if self._packed else [])]
         made = os.stat(self.path).st_mtime
         if all(path.is_file() and path.stat().st_mtime >= made for path in beside):
@@ -127,8 +123,10 @@ class Genome:
 
     def _indexed(self, places: list[Path], wrong: str | None = None) -> Any:
         """pyfaidx's index, its numbers held against the file; of one that was there already, what to say if it lies."""
-        import pyfaidx
-
+        try:
+            import pyfaidx
+        except ImportError:
+            raise ImportError("a Genome needs pyfaidx: pip install 'sigconv[dna]'") from None
         fai, gzi = (*places, None)[:2]
         try:
             index = pyfaidx.Faidx(self.path, indexname=fai, gzi_indexname=gzi, as_raw=True, strict_bounds=True)

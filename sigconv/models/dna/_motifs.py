@@ -127,7 +127,7 @@ def deepbind(
     k = _parts.taps(TAPS if kernel_size is None else nd.count(kernel_size, "kernel_size"), ndim)
     out = _common.scaled(nd.count(kernels, "kernels"), width)
     found = detectors(in_channels, out, k, activation, mean, ndim=ndim)
-    nn.init.zeros_(found[0].bias)  # type: ignore[arg-type]  # what a match must be better than, negative
+    nn.init.zeros_(found[0].get_parameter("bias"))  # what a match must be better than, negative
     head = ending(out * (2 if mean else 1), hidden, classes, width, activation, dropout)
     net = nn.Sequential(Flanked(k - 1, in_channels), *found, *head)
     return BothStrands(net, reduce="max") if strands and ndim == 1 and in_channels == 4 else net
