@@ -52,6 +52,27 @@ class Arrays:
         return Arrays(self.x[indices], self.y[indices], self.classes)
 
 
+class Bytes(Arrays):
+    """Pictures of any number of axes kept as bytes, x uint8 (items, channels, *space); an item is float32 in [0, 1]."""
+
+    def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """One picture and its class."""
+        return self.x[index] / 255, self.y[index]
+
+    def batch(self, indices: Tensor, generators: Any = None) -> tuple[Tensor, Tensor]:
+        """Many at once, by one gather."""
+        x, y = super().batch(indices)
+        return x / 255, y
+
+    def to(self, device: Any) -> Bytes:
+        """The same pictures on a device."""
+        return Bytes(self.x.to(device), self.y.to(device), self.classes)
+
+    def subset(self, indices: Tensor) -> Bytes:
+        """Some of the pictures."""
+        return Bytes(self.x[indices], self.y[indices], self.classes)
+
+
 def held_back(n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Indices to train with and to choose by: the last tenth of a seeded permutation, at least one, is held back.
 

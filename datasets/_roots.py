@@ -42,7 +42,7 @@ def facts(manifest: str) -> dict[str, Any]:
 
 
 def fetch(folder: str, manifest: str, around: str | None = None, known: dict[str, Any] | None = None) -> Path:
-    """The official file, from the cache or downloaded into it; refused if its SHA-256 is not the manifest's.
+    """The official file, from the cache or downloaded into it; refused if its digest is not the manifest's.
 
     known are the facts of one file, where the manifest has several.
     """
@@ -53,7 +53,7 @@ def fetch(folder: str, manifest: str, around: str | None = None, known: dict[str
     try:
         found = pooch.retrieve(
             known["url"],
-            known_hash=f"sha256:{known['sha256']}",
+            known_hash=f"sha256:{known['sha256']}" if "sha256" in known else f"md5:{known['md5']}",
             path=cache,
             fname=known["file"],
             downloader=functools.partial(_downloaded, cache, known.get("size")),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sigconv.datasets import _roots
-from sigconv.datasets._parts import Arrays, Parts
+from sigconv.datasets._parts import Bytes, Parts
 from sigconv.readers import idx
 
 CLASSES = tuple("0123456789")
@@ -26,33 +26,12 @@ FILES = {
 SHIFTS = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))  # where a window begins on an image with a border of one
 
 
-class Digits(Arrays):
-    """Images kept as bytes, x uint8 (items, 1, height, width); an item is float32 in [0, 1]."""
-
-    def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """One image and its digit."""
-        return self.x[index] / 255, self.y[index]
-
-    def batch(self, indices: Tensor, generators: Any = None) -> tuple[Tensor, Tensor]:
-        """Many at once, by one gather."""
-        x, y = super().batch(indices)
-        return x / 255, y
-
-    def to(self, device: Any) -> Digits:
-        """The same images on a device."""
-        return Digits(self.x.to(device), self.y.to(device), self.classes)
-
-    def subset(self, indices: Tensor) -> Digits:
-        """Some of the images."""
-        return Digits(self.x[indices], self.y[indices], self.classes)
-
-
 class Shifted:
     """Every image as it is and moved by one sample up, down, left and right, zeros coming in: item 5 i + k is the
     k-th of image i. The images are kept once, as bytes.
     """
 
-    def __init__(self, digits: Digits) -> None:
+    def __init__(self, digits: Bytes) -> None:
         self.digits, self.classes = digits, digits.classes
         bordered = torch.nn.functional.pad(digits.x[:, 0], (1, 1, 1, 1))
         self.windows = bordered.unfold(1, digits.x.shape[2], 1).unfold(2, digits.x.shape[3], 1)
@@ -93,12 +72,12 @@ def load(root: Any = None, *, seed: int = 0, valid: int = 10_000) -> Parts:
     return Parts(whole.subset(places[:kept]), whole.subset(places[kept:]), test)
 
 
-def expanded(train: Digits) -> Shifted:
+def expanded(train: Bytes) -> Shifted:
     """The training images and their four shifts by one sample: 50,000 become 250,000 (E4)."""
     return Shifted(train)
 
 
-def _digits(place: Path, images: str, labels: str) -> Digits:
+def _digits(place: Path, images: str, labels: str) -> Bytes:
     x, y = (idx.read(_file(place, name)) for name in (images, labels))
     if x.ndim != 3 or y.ndim != 1 or x.dtype != "uint8" or y.dtype != "uint8" or not len(x) or len(x) != len(y):
         raise ValueError(
@@ -107,7 +86,7 @@ def _digits(place: Path, images: str, labels: str) -> Digits:
         )
     if y.max() > 9:
         raise ValueError(f"{labels} under {str(place)!r} holds {y.max()}: expected digits 0 to 9")
-    return Digits(torch.from_numpy(x)[:, None], torch.from_numpy(y).long(), CLASSES)
+    return Bytes(torch.from_numpy(x)[:, None], torch.from_numpy(y).long(), CLASSES)
 
 
 def _file(place: Path, name: str) -> Path:

@@ -340,7 +340,7 @@ def test_ex13_nothing_drawn_leaves_the_image_as_it_is(monkeypatch):
         (["--rung", "convv"], ValueError, "rung 'convv' is not one of"),
         (["--rung", "fc", "--best"], console.UsageError, "--best is no rung, and --rung fc is: choose one"),
         (["--activation", "rlu", "--epochs", "0"], ValueError, "activation 'rlu' is not one of"),
-        (["--epochs", "-1"], ValueError, "epochs -1 must be at least 0"),
+        (["--epochs", "-1"], console.UsageError, "epochs -1 must be at least 0"),
     ],
 )
 def test_wrong_words_end_in_one_line_and_leave_nothing(small, root, tmp_path, words, error, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,24 +22,42 @@ def read(path: Any, *, mmap: bool = False) -> np.ndarray:
     name = os.fspath(path)
     held = files.size_of(name, MOST_BYTES)
     with open(name, "rb") as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = header(file)
-        except Exception as error:  # NumPy reads the header as Python, and fails as Python does
-            raise ValueError(f"{name!r} is not a .npy file: {' '.join(str(error).split())[:120]}") from None
-        if dtype.hasobject:
-            raise ValueError(f"{name!r} holds Python objects, which are not read: save it as numbers")
-        if dtype.kind not in "biufc" or dtype.shape:
-            raise ValueError(f"{name!r} holds {dtype}, and not plain numbers")
-        if not all(type(n) is int and 0 <= n < 2**48 for n in shape):
-            raise ValueError(f"{name!r} is not a .npy file: no array has the shape {shape}")
-        start = file.tell()
-        wanted = math.prod(shape) * dtype.itemsize
-        if wanted > held - start:
-            raise ValueError(f"{name!r} promises {wanted} bytes {shape} of {dtype} and has {held - start}: cut short?")
-        order: Literal["F", "C"] = "F" if fortran else "C"
-        if mmap and wanted:
-            return np.memmap(name, dtype, mode="r", offset=start, shape=shape, order=order)
-        values = np.fromfile(file, dtype, math.prod(shape))
-    return values.reshape(shape, order=order)
+        array = described(file, repr(name), held)
+        if mmap and array.bytes:
+            return np.memmap(name, array.dtype, mode="r", offset=file.tell(), shape=array.shape, order=array.order)
+        values = np.fromfile(file, array.dtype, math.prod(array.shape))
+    return values.reshape(array.shape, order=array.order)
+
+
+class Described(NamedTuple):
+    """An array as its header has it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    order: Literal["F", "C"]
+
+    @property
+    def bytes(self) -> int:
+        """How many follow the header."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def described(file: Any, name: str, held: int) -> Described:
+    """The header that a stream of so many bytes begins with, once it is one of plain numbers that fit into them."""
+    try:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = header(file)
+    except Exception as error:  # NumPy reads the header as Python, and fails as Python does
+        raise ValueError(f"{name} is not a .npy file: {' '.join(str(error).split())[:120]}") from None
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which are not read: save it as numbers")
+    if dtype.kind not in "biufc" or dtype.shape:
+        raise ValueError(f"{name} holds {dtype}, and not plain numbers")
+    if not all(type(n) is int and 0 <= n < 2**48 for n in shape):
+        raise ValueError(f"{name} is not a .npy file: no array has the shape {shape}")
+    found = Described(shape, dtype, "F" if fortran else "C")
+    has = held - file.tell()
+    if found.bytes > has:
+        raise ValueError(f"{name} promises {found.bytes} bytes {shape} of {dtype} and has {has}: cut short?")
+    return found

@@ -1,0 +1,98 @@
+"""npz archives: what NumPy reads of good ones, one line for bad ones, nothing taken that is not there."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from sigconv.readers import npz
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    found = {
+        "a": rng.integers(0, 255, (3, 4, 5)).astype(np.uint8),
+        "b": rng.normal(size=(2, 3)),
+        "empty": np.zeros((0, 3)),
+    }
+    return found | {
+        "turned": np.asfortranarray(rng.normal(size=(4, 3))),
+        "one": np.float32(2.5),
+        "big": np.arange(3, dtype=">i2"),
+    }
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_what_numpy_writes_is_read_bit_for_bit(tmp_path, arrays, save):
+    save(tmp_path / "x.npz", **arrays)
+    found = npz.read(tmp_path / "x.npz")
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        assert found[name].dtype == np.asarray(array).dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert list(npz.read(tmp_path / "x.npz", ["b"])) == ["b"]
+
+
+def member(content, name="x.npy", **lies):
+    room = io.BytesIO()
+    with zipfile.ZipFile(room, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(name, content)
+    return room.getvalue()
+
+
+def header(shape, dtype="<f8"):
+    room = io.BytesIO()
+    np.lib.format.write_array_header_1_0(room, {"shape": shape, "fortran_order": False, "descr": dtype})
+    return room.getvalue()
+
+
+def pickled():
+    room = io.BytesIO()
+    np.save(room, np.array([{}], object), allow_pickle=True)
+    return room.getvalue()
+
+
+BAD = {
+    "no zip": (b"PK\x03\x04 but no more", "not a usable .npz file"),
+    "text": (b"hello", "not a usable .npz file"),
+    "empty": (b"", "not a usable .npz file"),
+    "no header": (member(b"12345"), "array 'x' is not a .npy file"),
+    "cut": (member(header((3,)) + b"12345678"), "array 'x' promises 24 bytes"),
+    "vast": (member(header((2**40,))), "array 'x' promises"),
+    "objects": (member(pickled()), "holds Python objects"),
+    "text inside": (member(header((1,), "<U3") + b"0" * 12), "not plain numbers"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_n_bad_archives_end_in_one_line(tmp_path, case):
+    content, message = BAD[case]
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        npz.read(tmp_path / "x.npz")
+    assert "x.npz" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_checksum_is_seen(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.arange(50.0))
+    whole = bytearray((tmp_path / "x.npz").read_bytes())
+    whole[200] ^= 1
+    (tmp_path / "x.npz").write_bytes(whole)
+    with pytest.raises(ValueError, match="CRC"):
+        npz.read(tmp_path / "x.npz")
+
+
+def test_a_name_that_is_not_there_is_said_with_those_that_are(tmp_path, arrays):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ValueError, match="no array 'labels', but a, b, big"):
+        npz.read(tmp_path / "x.npz", ["a", "labels"])
+
+
+def test_arrays_that_are_more_than_may_be_read_are_refused_before_any_is(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros(10_000))
+    monkeypatch.setattr(npz, "MOST_BYTES", 10_000)
+    with pytest.raises(ValueError, match="its arrays take 80128 bytes"):
+        npz.read(tmp_path / "x.npz")
