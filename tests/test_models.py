@@ -57,6 +57,8 @@ COUNTS = {  # science.md B.5 and B.6
     "video_resnet:r3d_18": 33_371_472,
     "video_resnet:mc3_18": 11_695_440,
     "video_resnet:r2plus1d_18": 31_505_325,
+    "unet:2015": 31_030_658,  # Ronneberger's layers, counted
+    "unet:2016:norm=none": 19_069_955,  # Çiçek et al. 2016, section 3
     "speech:full": 129_960 + 5_041_000 + 1_001_000 + 183_183,  # B.1: 8 taps x 45 x 360; 14 x 360 -> 1000 -> 1000 -> 183
     "speech:limited": 14 * 54_150 + 2_101_000 + 1_001_000 + 183_183,
     "speech:cnn": 246_706,

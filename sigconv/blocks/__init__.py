@@ -5,6 +5,7 @@ from sigconv.blocks.channelwise import DepthwiseSeparable, MLPConv, Squeeze
 from sigconv.blocks.inception import Inception
 from sigconv.blocks.initial import he
 from sigconv.blocks.normalization import BatchNorm, LocalResponseNorm, local_response_norm
+from sigconv.blocks.norms import ChannelNorm, InstanceNorm, normalizer
 from sigconv.blocks.partial import PartialConv
 from sigconv.blocks.residual import BasicBlock, Bottleneck, ZeroPadShortcut, skip
 from sigconv.blocks.sections import SectionConv, SectionPool
@@ -23,8 +24,10 @@ __all__ = [
     "BatchNorm",
     "BothStrands",
     "Bottleneck",
+    "ChannelNorm",
     "DepthwiseSeparable",
     "Inception",
+    "InstanceNorm",
     "LocalResponseNorm",
     "MLPConv",
     "Maxout",
@@ -42,6 +45,7 @@ __all__ = [
     "activation",
     "he",
     "local_response_norm",
+    "normalizer",
     "other_strand",
     "skip",
 ]

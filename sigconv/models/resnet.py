@@ -11,11 +11,12 @@ from sigconv import nd
 from sigconv.blocks import BasicBlock, BatchNorm, Bottleneck, he
 from sigconv.blocks import activation as activated
 from sigconv.convolution import Conv
-from sigconv.models._common import recorded, scaled
+from sigconv.models._common import axes, recorded, scaled
 from sigconv.pooling import GlobalAvgPool, MaxPool
 
 DEPTHS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "18": (BasicBlock, (2, 2, 2, 2)),
+    "10": (BasicBlock, (1, 1, 1, 1)),
     "34": (BasicBlock, (3, 4, 6, 3)),
     "50": (Bottleneck, (3, 4, 6, 3)),
     "101": (Bottleneck, (3, 4, 23, 3)),
@@ -25,7 +26,7 @@ VARIANTS = tuple(DEPTHS)
 SIZE = 224
 SMALLEST = 33  # two positions are left at the end: enough for the statistics of a batch of one
 VERSIONS = ("1.5", "1")
-STEMS = ("imagenet", "small")
+STEMS = {"imagenet": 2, "large": 2, "video": (1, 2), "small": 1}  # strides of the first convolution
 
 
 @recorded
@@ -41,13 +42,16 @@ def build(
     shortcut: str = "B",
     stem: str = "imagenet",
 ) -> nn.Sequential:
-    """ResNet of 18, 34, 50, 101 or 152 layers: (batch, in_channels, *space) -> (batch, classes).
+    """ResNet of 10, 18, 34, 50, 101 or 152 layers: (batch, in_channels, *space) -> (batch, classes).
 
     version     where a bottleneck strides: "1.5", its 3x3 convolution (as torchvision), or "1", its first 1x1 (paper)
     shortcut    where shapes differ: "B", a strided 1x1 projection, or "A", zeros for the new channels
-    stem        "imagenet", 7x7 at stride 2 and a maximum over 3x3, or "small", 3x3 at stride 1, for small inputs
+    stem        "imagenet" or "large", 7x7 at stride 2 and a maximum over 3x3; "video", whose first convolution leaves
+                the first axis as it is; or "small", 3x3 at stride 1, for small inputs such as 28 samples an axis
 
-    In two dimensions names and layout are torchvision's. Source: He et al. 2016, Deep Residual Learning.
+    In two dimensions names and layout are torchvision's. In three, with one channel, these are Med3D's encoders, those
+    of 18 and 34 layers with shortcut "A". Sources: He et al. 2016, Deep Residual Learning; Hara, Kataoka and Satoh 2018
+    (video); Chen, Ma and Zheng 2019 (Med3D, 10 layers); Yang et al. 2023 (MedMNIST, small).
 
     >>> sum(p.numel() for p in build("18").parameters())
     11689512
@@ -59,9 +63,9 @@ def build(
         options["version"] = f"v{version}"
     channels = scaled(64, width)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    small = nd.one_of(stem, STEMS, "stem") == "small"
-    size, stride, padding = (3, 1, 1) if small else (7, 2, 3)
-    layers["conv1"] = Conv(in_channels, channels, size, stride, padding, bias=False, ndim=ndim)
+    small = nd.one_of(stem, tuple(STEMS), "stem") == "small"
+    size = 3 if small else 7
+    layers["conv1"] = Conv(in_channels, channels, size, axes(STEMS[stem], ndim), size // 2, bias=False, ndim=ndim)
     layers["bn1"] = BatchNorm(channels)
     layers["act1"] = activated(activation, channels, ndim)
     if not small:

@@ -1,27 +1,46 @@
-"""NIfTI: volumes with their place in space; the header is measured against the file before anything is unpacked."""
+"""Scans with their place in space: NIfTI-1 and -2, Analyze 7.5, MGH and MGZ read by what they hold; NIfTI written.
+
+The rules, the same for every way to read:
+
+* What a file is, its content says: a single NIfTI file, a header of a pair, a FreeSurfer volume, packed by gzip or not.
+  A pair is named by either half, a.hdr or a.img (packed as a.hdr.gz, a.img.gz).
+* A header is held against its file before room is taken for voxels. Sizes are positive; types are those of the standard
+  from 8 to 64 bits a number, complex ones, and colours RGB and RGBA; bits, offset, spacings and scaling are possible.
+* The affine is the sform where there is one, else the qform, else spacings about the middle, finite and not singular.
+* Values are slope · stored + intercept, unless the slope is 0 or NaN. Those that are NaN or infinite are kept.
+* After the voxels only zeros may follow (a megabyte at most), behind FreeSurfer's its tags; gzip's checksum is held.
+
+An error is a ValueError of one line with the file's name; OSError where there is no regular file.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import math
 import os
-import struct
-import zlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sigconv import files
+from sigconv.readers import _affines, _doors, _nifti_header, _nifti_out, _voxels
+from sigconv.readers._affines import orientation, spacing, strided
 
-MOST_BYTES = 16 << 30  # of a volume, unpacked
-MOST_PACKED = 1032  # times what gzip at its best makes of zeros
-HEADERS = {348: "i", 540: "q"}  # bytes of a header, version 1 and 2: the kind of its numbers
+__all__ = [
+    "Header", "Volume", "header", "orientation", "rates", "read", "slices", "spacing", "strided", "volume_of", "write"
+]  # fmt: skip
+
+PER = {"meter": 1e3, "mm": 1.0, "micron": 1e-3, "sec": 1.0, "msec": 1e-3, "usec": 1e-6}  # in mm, in seconds
 
 
 class Volume(NamedTuple):
     """A volume as it lies on disk: data (*space, …), affine (4, 4) from indices to mm, meta what else its header says.
 
-    meta: spacing (mm, s, … per axis), units, dtype (stored), version, description.
+    data has the file's axes: x, y, z (i, j, k), then time, then vectors; colours, where meta["channels"] names them
+    ("RGB", "RGBA"), are a last axis more. meta: spacing (per axis of the file, in units), units (of space, of time),
+    dtype (stored), version, description, format (nifti1 nifti2 analyze mgh), channels; of NIfTI also sform_code,
+    qform_code, qform (4 rows or None), intent (code and three numbers), intent_name, start (of the time axis).
     """
 
     data: np.ndarray
@@ -30,156 +49,168 @@ class Volume(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a file says of itself, once its sizes were found possible."""
+    """A volume without its voxels: the shape and dtype they would be read in, affine (4, 4), meta, and the axis that
+    slices come along."""
 
     shape: tuple[int, ...]
-    start: int
-    bytes: int
-    version: int
+    dtype: np.dtype
+    affine: np.ndarray
+    meta: dict[str, Any]
+    axis: int
 
 
 def read(path: str | os.PathLike[str]) -> Volume:
-    """A NIfTI file, .nii or .nii.gz, version 1 or 2: Volume(data, affine, meta).
+    """A scan from a NIfTI, Analyze or MGH file: Volume(data, affine, meta).
 
-    data has the type it is stored in, or float64 where the header scales it, the axes in the file's order. Values that
-    are NaN or infinite are kept: masks are written so. Raises OSError where there is no regular file, ValueError, with
-    the file's name, where it is empty, truncated, damaged, of a kind this cannot hold, or lies about its size.
+    data is of the type it is stored in, in native byte order, or float64 (complex128) where the header scales it; in C
+    order, writable. Raises OSError where there is no regular file, ValueError, with the file's name, where a rule of
+    this module is broken, and where the values take more than 16 GiB or than there is (slices has no such bounds).
+    Sources: nifti1.h and nifti2.h of the NIfTI working group; FreeSurfer's MGH format.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.nii.gz"
+    >>> write(path, np.arange(6, dtype="float32").reshape(1, 2, 3), np.diag([1, 1, 2.5, 1]))
+    >>> volume = read(path)
+    >>> volume.data[0, 1], volume.meta["spacing"], volume.meta["units"]
+    (array([3., 4., 5.], dtype=float32), (1.0, 1.0, 2.5), ('mm', 'sec'))
     """
-    name = os.fspath(path)
-    size = files.size_of(path)
-    fail = lambda why: ValueError(f"{name!r} is not a usable NIfTI file: {why}")
-    if size == 0:
-        raise fail("it is empty")
-    try:
-        with open(path, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            stream: Any = gzip.GzipFile(fileobj=file) if packed else file
-            head = stream.read(540)
-            header = check(head, size * MOST_PACKED if packed else size, fail)
-            content = head + _taken(stream, header.start + header.bytes - len(head))
-            if len(content) < header.start + header.bytes:
-                raise fail(f"truncated: its header says {header.start + header.bytes} bytes, it has {len(content)}")
-            if packed:
-                _to_the_end(stream, fail)  # where gzip keeps its checksum
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise fail(f"it cannot be unpacked: {' '.join(str(error).split())}") from None
-    return _decoded(content, header, fail)
+    source = _doors.found(path)
+    data = _voxels.whole(source.voxels, source.layout, source.fail)
+    return Volume(data, source.layout.affine, source.layout.meta)
 
 
-def check(head: bytes, most: int, fail: Any) -> Header:
-    """A header whose sizes are possible in a file of so many bytes, unpacked."""
-    if len(head) < 348:
-        raise fail(f"it has {len(head)} bytes of a header of 348")
-    orders = [(order, struct.unpack(f"{order}i", head[:4])[0]) for order in "<>"]
-    order, kind = next(((o, n) for o, n in orders if n in HEADERS), ("", 0))
-    if not kind:
-        raise fail(f"it begins with {orders[0][1]} where a header's size, 348 or 540, should be")
-    magic = head[344:348] if kind == 348 else head[4:8]
-    if magic[:3] not in (b"n+1", b"n+2") or len(head) < kind:
-        raise fail(f"its mark is {magic!r} where a single file has n+1 or n+2 (pairs of .hdr and .img are not read)")
-    if kind == 348:
-        dims, bits = struct.unpack_from(f"{order}8h", head, 40), struct.unpack_from(f"{order}h", head, 72)[0]
-        offset = struct.unpack_from(f"{order}f", head, 108)[0]
-    else:
-        dims, bits = struct.unpack_from(f"{order}8q", head, 16), struct.unpack_from(f"{order}h", head, 14)[0]
-        offset = struct.unpack_from(f"{order}q", head, 168)[0]
-    shape = dims[1 : dims[0] + 1]
-    if not 1 <= dims[0] <= 7 or min(shape) < 1:
-        raise fail(f"its sizes {dims} are no {dims[0]} positive numbers")
-    if bits <= 0 or bits % 8 or not (math.isfinite(offset) and kind <= offset <= 1 << 30):
-        raise fail(f"values of {bits} bits from byte {offset:g} on cannot be")
-    whole, start = math.prod(shape) * bits // 8, int(offset)
-    if start + whole > min(most, MOST_BYTES):
-        room = f"the most it can hold is {most}" if most < MOST_BYTES else f"the most read at once is {MOST_BYTES}"
-        raise fail(f"truncated: its header says {start + whole} bytes, and {room}")
-    return Header(shape, start, whole, 1 if kind == 348 else 2)
+def header(path: str | os.PathLike[str]) -> Header:
+    """What a scan's file says of itself, its sizes held against the file, without its voxels: Header.
+
+    shape and dtype are those of read's data. Raises what read does, but for what only the voxels show: a file cut short
+    inside its packing, a wrong checksum.
+    """
+    layout = _doors.found(path).layout
+    return Header(layout.size, layout.dtype, layout.affine, layout.meta, layout.axis)
 
 
-def _taken(stream: Any, count: int) -> bytes:
-    """So many bytes, or what there is: room is taken as they come, not as they are promised."""
-    blocks = []
-    while count > 0 and (block := stream.read(min(count, 1 << 24))):
-        blocks.append(block)
-        count -= len(block)
-    return b"".join(blocks)
+def slices(path: str | os.PathLike[str], count: int | None = None) -> Iterator[np.ndarray]:
+    """The values of a scan in blocks of slices, in constant memory; along header(path).axis they make up read's data.
+
+    Slices come along the last axis longer than 1, the one that changes slowest in the file: z of a volume, t of a run.
+    count says how many make a block (None: some 16 MB of them); the last may be shorter. The header is checked at once,
+    with read's errors; a file that turns out damaged ends the blocks with one.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.nii"
+    >>> write(path, np.zeros((4, 3, 5), "int16"), np.eye(4))
+    >>> [block.shape for block in slices(path, 2)]
+    [(4, 3, 2), (4, 3, 2), (4, 3, 1)]
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"count {count} of slices must be at least 1")
+    source = _doors.found(path)
+    return _voxels.slices(source.voxels, source.layout, count, source.fail)
 
 
-def _to_the_end(stream: Any, fail: Any) -> None:
-    """What follows the volume, unread but for its checksum; a little is allowed."""
-    left = 1 << 20
-    while block := stream.read(1 << 16):
-        left -= len(block)
-        if left < 0:
-            raise fail("more than a megabyte follows its volume")
-
-
-def _decoded(content: bytes, header: Header, fail: Any) -> Volume:
-    """nibabel's reading of a file whose sizes are known."""
-    import nibabel
-
-    kind = nibabel.Nifti1Image if header.version == 1 else nibabel.Nifti2Image
-    try:
-        with np.errstate(all="ignore"):
-            image = kind.from_bytes(content)
-            data, affine = np.asarray(image.dataobj), np.array(image.affine, np.float64)
-            units, zooms = image.header.get_xyzt_units(), image.header.get_zooms()
-            text = image.header["descrip"].item().split(b"\0")[0].decode("latin-1")
-            stored = image.header.get_data_dtype()
-    except Exception as error:  # a damaged header breaks nibabel in many places
-        raise fail(f"{' '.join(str(error).split()) or type(error).__name__}") from None
-    if stored.itemsize * math.prod(header.shape) != header.bytes:
-        raise fail(f"its sizes give {header.bytes} bytes, and values of type {stored} take others")
-    if stored.kind not in "biufc" or data.shape != header.shape:
-        raise fail(f"values of type {stored} in the shape {data.shape} are not numbers in {header.shape}")
-    if not np.isfinite(affine).all():
-        raise fail("its affine holds values that are NaN or infinite")
-    meta = {
-        "spacing": tuple(float(z) for z in zooms),
-        "units": units,
-        "dtype": str(stored),
-        "version": header.version,
-        "description": text,
-    }
-    return Volume(np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False)), affine, meta)
-
-
-def write(path: str | os.PathLike[str], data: Any, affine: Any, like: Volume | None = None) -> None:
+def write(
+    path: str | os.PathLike[str],
+    data: Any,
+    affine: Any,
+    like: Volume | Header | None = None,
+    *,
+    channels: bool = False,
+    spacing: Sequence[float] | None = None,
+    dtype: Any = None,
+) -> None:
     """Write a volume as NIfTI, whole or not at all; packed where the name ends in .gz, the same bytes each time.
 
-    data (*space, …) of numbers, tensor or array, 1 to 7 axes; half precision becomes float32, booleans uint8, 64-bit
-    integers 32 where they fit. affine (4, 4) from indices to mm; like a volume whose units and description are kept.
-    """
-    import nibabel
+    data (*space, …) of numbers, tensor or array, 1 to 7 axes, no axis empty. With channels=True it is (channels,
+    *space), channels first as in memory, and the file has them last, behind three axes of space at least. affine (4, 4)
+    from indices to mm. NIfTI-1, or -2 where an axis is longer than 32767.
 
+    like is a volume, or its header, that this one was made from: units, description, intent, sform and qform codes and
+    start are its own, its qform follows the affine, and so do its colours where data still has them. spacing gives the
+    steps of the axes past the third (seconds of a run), else they are like's, and 1 for channels. dtype is the stored
+    type; without it data's own, with half precision as float32, booleans as uint8, 64-bit integers as 32.
+
+    Raises ValueError for a name, data or affine that a NIfTI file cannot have, and where integers of dtype would not be
+    the very values: NaN, fractions, too large ones. OSError where the file cannot be written.
+    """
     name = os.fspath(path)
     if not name.endswith((".nii", ".nii.gz")):
         raise ValueError(f"{name!r} does not end in .nii or .nii.gz")
-    values, place = _storable(data, name), np.asarray(affine, np.float64)
-    if place.shape != (4, 4) or not np.isfinite(place).all():
-        raise ValueError(f"affine for {name!r} has shape {place.shape}: expected (4, 4) finite numbers")
-    kind = nibabel.Nifti1Image if max(values.shape) < 1 << 15 else nibabel.Nifti2Image
-    image = kind(values, place)
-    image.header.set_xyzt_units(*(like.meta["units"] if like else ("mm", "sec")))
-    image.header["descrip"] = (like.meta["description"] if like else "").encode("latin-1", "replace")[:79]
-    if like and len(like.meta["spacing"]) >= values.ndim > 3:
-        image.header.set_zooms((*image.header.get_zooms()[:3], *like.meta["spacing"][3 : values.ndim]))
-    content = image.to_bytes()
+    place = _affines.checked(affine, f"affine for {name!r}")
+    values = _nifti_out.storable(data, dtype, name)
+    if channels:
+        values = _nifti_out.channels_last(values, name)
+        like = _nifti_out.unnamed(like, values.ndim)
+    colours = _nifti_out.colours(values, like)
+    further = _nifti_out.further(values.ndim - bool(channels or colours), like, spacing, name)
+    content = _nifti_out.header(values, place, further, colours, like)
     with files.writing(path) as file:
-        file.write(gzip.compress(content, 6, mtime=0) if name.endswith(".gz") else content)
+        if not name.endswith(".gz"):
+            _nifti_out.pour(file, content, values, colours)
+            return
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+            _nifti_out.pour(packed, content, values, colours)
 
 
-def _storable(data: Any, name: str) -> np.ndarray:
-    """Numbers of a type that NIfTI has."""
-    values = np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
-    if values.dtype.kind not in "biufc" or not 1 <= values.ndim <= 7 or 0 in values.shape:
-        raise ValueError(f"data for {name!r} are {values.dtype} of shape {values.shape}: expected numbers, 1 to 7 axes")
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8)
-    if values.dtype == np.float16:
-        return values.astype(np.float32)
-    if values.dtype in (np.int64, np.uint64):
-        if values.min() < -(2**31) or values.max() >= 2**31:
-            raise ValueError(f"data for {name!r} reach {values.max()}: more than 32 bits hold; convert them to float64")
-        return values.astype(np.int32)
-    return values
+def rates(volume: Volume | Header) -> tuple[float, ...]:
+    """fs of a volume, one per axis of its file: samples per mm in space, per second in time, 1 for what is neither.
+
+    By the affine's columns and the spacings past the third axis, whatever units the header has them in; these are the
+    fs that filter banks take, and 1 / fs the steps between samples.
+
+    >>> meta = {"spacing": (3.0, 3.0, 4.0, 2500.0), "units": ("mm", "msec")}
+    >>> rates(Volume(np.zeros((2, 2, 2, 5)), np.diag([3.0, 3, 4, 1]), meta))
+    (0.3333333333333333, 0.3333333333333333, 0.25, 0.4)
+    """
+    steps, (space, time) = volume.meta["spacing"], volume.meta["units"]
+    lengths = [float(n) * PER.get(space, 1.0) for n in _affines.spacing(volume.affine)][: len(steps)]
+    further = [step * PER[time] if axis == 3 and time in PER else 1.0 for axis, step in enumerate(steps) if axis >= 3]
+    return tuple(1.0 / step if step > 0 else 1.0 for step in (*lengths, *further))
+
+
+def volume_of(x: Any) -> Volume:
+    """Whatever holds a volume, as a Volume: one itself, a path, or any object with an .affine and an array.
+
+    The object is known by what it has, not by its class: nibabel's images, MONAI's MetaTensor, TorchIO's images. An
+    array keeps its axes and type. A tensor of four axes has its channels first, as those libraries keep them: they
+    become the last axis, and a single one is dropped. meta says what the object's NIfTI header says, where it has one.
+    ValueError where there is no affine, or none that is finite and regular, or no numbers; a path raises as read does.
+
+    >>> image = type("Image", (), {"affine": np.eye(4), "dataobj": np.zeros((2, 3, 4))})()
+    >>> volume_of(image).data.shape
+    (2, 3, 4)
+    """
+    if isinstance(x, Volume):
+        return x
+    if isinstance(x, str | os.PathLike):
+        return read(x)
+    kind = type(x).__name__
+    if not hasattr(x, "affine"):
+        raise ValueError(f"{kind} is no volume: expected a Volume, a path, or an image with .affine and an array")
+    place = _affines.checked(x.affine, f"affine of {kind}")
+    source = next((getattr(x, at) for at in ("dataobj", "data") if hasattr(x, at) and not hasattr(x, "detach")), x)
+    data, channels = _plain(source)
+    if data.dtype.kind not in "biufc" or data.ndim < 1 or 0 in data.shape:
+        raise ValueError(f"{kind} holds {data.dtype} of shape {data.shape}: expected numbers along axes")
+    if hasattr(source, "detach") and data.ndim == 4:
+        data = data[0] if len(data) == 1 else np.moveaxis(data, 0, -1)
+    return Volume(data, place, _meta(x, data, channels, place))
+
+
+def _plain(source: Any) -> tuple[np.ndarray, str]:
+    """An array of numbers, and the names of its last axis where it came as colours."""
+    data = np.asarray(source.detach().cpu() if hasattr(source, "detach") else source)
+    if data.dtype.names is None:
+        return data, ""
+    return np.stack([data[name] for name in data.dtype.names], -1), "".join(data.dtype.names)
+
+
+def _meta(x: Any, data: np.ndarray, channels: str, place: np.ndarray) -> dict[str, Any]:
+    """What an object's header tells, by the bytes of it that NIfTI fixes; little, where it has none."""
+    head = bytes(getattr(getattr(x, "header", None), "binaryblock", b""))
+    with contextlib.suppress(ValueError):  # an object whose header is none of a file's is taken by its array
+        if _nifti_header.mark_of(head) in ("single", "pair"):
+            return _nifti_header.layout(head, _voxels.failing(type(x).__name__, "NIfTI")).meta
+    ndim = data.ndim - bool(channels)
+    steps = (*(float(n) for n in _affines.spacing(place)), *[1.0] * ndim)[:ndim]
+    meta = {"spacing": steps, "units": ("mm", "sec"), "dtype": str(data.dtype), "version": 1, "description": ""}
+    return {**meta, "format": "", "channels": channels}

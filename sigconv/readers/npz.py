@@ -52,7 +52,7 @@ def _array(packed: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> np.nd
     """One member, read to its checksum."""
     with packed.open(member) as file:
         found = npy.described(file, name, member.file_size)
-        values = np.empty(found.bytes, np.uint8)
+        values = bytearray(found.bytes)
         view, got = memoryview(values), 0
         while got < len(values):
             part = file.read(min(1 << 24, len(values) - got))
@@ -61,4 +61,4 @@ def _array(packed: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> np.nd
             view[got : got + len(part)] = part
             got += len(part)
         file.read(1)  # at the end the checksum is compared
-    return values.view(found.dtype).reshape(found.shape, order=found.order)
+    return np.frombuffer(values, found.dtype).reshape(found.shape, order=found.order)
