@@ -36,6 +36,15 @@ def names() -> tuple[str, ...]:
     return tuple(_roots.facts(MANIFEST)["labels"])
 
 
+def sided(name: str) -> bool:
+    """Whether a volume of this set, mirrored, may be of another class.
+
+    >>> sided("organ"), sided("nodule")
+    (True, False)
+    """
+    return name in _roots.facts(MANIFEST)["sided"]
+
+
 def load(root: Any = None, *, name: str = "adrenal", size: int = 28, seed: int = 0) -> Parts:
     """The volumes of a set to train with, to choose by and to test on: x float32 (1, size, size, size) in [0, 1], y.
 

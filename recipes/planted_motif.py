@@ -38,7 +38,7 @@ from sigconv.train.intervals import auroc_interval
 from sigconv.train.job import Job
 from sigconv.transforms import dna
 
-FRONT_ENDS = ("none", *_banks.KINDS, "pwm")
+FRONT_ENDS = ("none", *_banks.STILL, "pwm")
 DECOYS = 15  # random motifs beside the planted one, where a front end of motifs is asked for without a file
 
 

@@ -215,7 +215,7 @@ def test_likeness_is_one_of_a_motif_with_itself_on_either_strand_anywhere():
     assert likeness(planted.consensus("GGGGGGG", 0.8), motif) < 0.6
 
 
-@pytest.mark.parametrize("kind", _banks.KINDS)
+@pytest.mark.parametrize("kind", _banks.STILL)
 @pytest.mark.parametrize("ndim", [1, 2])
 def test_banks_answer_every_channel_in_real_numbers(kind, ndim):
     x = torch.rand(2, 3, *(24,) * ndim)
