@@ -65,8 +65,8 @@ class Study(NamedTuple):
     runs: tuple[str, ...]
     step: float
     affine: np.ndarray
-    before: int
-    """Volumes of a window that lie before its block."""
+    before: int  # volumes of a window that lie before its block
+    length: int  # volumes of the longest block
 
 
 def load(root: Any = None, *, subject: str | None = None, series: str = "1slice", seed: int = 0) -> Parts:
@@ -120,7 +120,8 @@ def everything(root: Any = None, *, subject: str | None = None, series: str = "1
     inside = np.mean([run.mean for run in runs], axis=0)
     x = np.stack(windows) * (inside > 0.2 * inside.max())[..., None]  # outside the head there is noise, of deviation 1
     blocks = Blocks(torch.from_numpy(x)[:, None], torch.tensor(labels), classes, torch.tensor(numbers))
-    return Study(blocks, tuple(run.name for run in runs), first.step, first.affine, before)
+    names = tuple(run.name for run in runs)
+    return Study(blocks, names, first.step, first.affine, before, math.ceil(longest / first.step))
 
 
 def _window(x: np.ndarray, start: int, length: int) -> np.ndarray:

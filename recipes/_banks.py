@@ -32,8 +32,8 @@ class Responses(nn.Module):
             bank: nn.Module = motion.bank(0.5, ways, 1.0, ndim=ndim, learnable=learnable, **PATTERN)
             self.filters = ways
         elif kind == "gabor":
-            ways = 1 if ndim == 1 else 4
-            bank = gabor.pyramid(ndim, wavelengths=WAVELENGTHS, directions=ways, learnable=learnable)
+            ways, waves = 1 if ndim == 1 else 4, WAVELENGTHS if ndim < 4 else WAVELENGTHS[:2]  # long ones fill a run
+            bank = gabor.pyramid(ndim, wavelengths=waves, directions=ways, learnable=learnable)
             self.filters = 2 * len(bank)
         else:
             fixed = haar.bank(ndim, LEVELS)
