@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,11 @@ from sigconv.filters import gabor, haar, motion
 
 WAVELENGTHS = (2.5, 4.0, 6.0, 10.0)  # samples
 LEVELS = 3
-PATTERN = {"frequency": 1 / 6, "bandwidth": 1.5, "truncate": 2.5}  # cycles per sample; half a sample a frame
+PATTERN: dict[str, Any] = {
+    "frequency": 1 / 6,
+    "bandwidth": 1.5,
+    "truncate": 2.5,
+}  # cycles per sample; half a sample a frame
 STILL = ("gabor", "haar")
 KINDS = (*STILL, "motion")
 

@@ -98,7 +98,7 @@ def figures(shares: Tensor, test: Any) -> dict[str, float]:
 
 def baselines(parts: Any) -> dict[str, float]:
     """Ridge regression on the voxels, and on how much each slice holds: what needs no convolution."""
-    found = {}
+    found: dict[str, float] = {}
     for name, seen in (("voxels", _voxels), ("profiles", _profiles)):
         scores = ridge([seen(part.x) for part in parts], [part.y for part in parts], len(parts.train.classes))
         found |= {f"{key}_{name}": value for key, value in figures(scores, parts.test).items() if "_" not in key}

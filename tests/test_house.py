@@ -136,7 +136,7 @@ def test_no_module_bears_a_public_functions_name_whatever_the_order_of_imports()
 
 
 HEAVY = {"torch", "numpy", "scipy", "librosa", "Bio", "nibabel", "soundfile", "lightning_fabric", "rich", "pooch"}
-HEAVY |= {"jsonargparse", "safetensors", "zarr", "yaml", "matplotlib", "numba", "pywt", "sklearn"}
+HEAVY |= {"jsonargparse", "safetensors", "zarr", "yaml", "matplotlib", "numba", "pywt", "sklearn", "av", "pyfaidx"}
 
 
 def loaded(code):
