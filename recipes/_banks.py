@@ -12,11 +12,7 @@ from sigconv.filters import gabor, haar, motion
 
 WAVELENGTHS = (2.5, 4.0, 6.0, 10.0)  # samples
 LEVELS = 3
-PATTERN: dict[str, Any] = {
-    "frequency": 1 / 6,
-    "bandwidth": 1.5,
-    "truncate": 2.5,
-}  # cycles per sample; half a sample a frame
+PATTERN: dict[str, Any] = {"frequency": 1 / 6, "bandwidth": 1.5, "truncate": 2.5}  # half a sample a frame
 STILL = ("gabor", "haar")
 KINDS = (*STILL, "motion")
 

@@ -186,9 +186,10 @@ class Front(nn.Module):
 
     def __init__(self, kind: str, learnable: bool = False) -> None:
         super().__init__()
-        moving, still = motion_bank(learnable), Responses(kind, 3, learnable) if kind != "motion" else None
-        self.bank, self.filters = (moving, len(moving)) if still is None else (still, still.filters)
-        self.options = {"output": "magnitude"} if still is None else {}
+        moving = kind == "motion"
+        bank: Any = motion_bank(learnable) if moving else Responses(kind, 3, learnable)
+        self.bank, self.filters = bank, len(bank) if moving else bank.filters
+        self.options = {"output": "magnitude"} if moving else {}
 
     def forward(self, x: Tensor) -> Tensor:
         """What the filters answer."""
