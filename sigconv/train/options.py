@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import sys
@@ -160,10 +161,12 @@ def _from_file(file: str, known: set[str]) -> list[str]:
             raise console.UsageError(
                 f"--config {file!r}: unknown option {str(option)!r}: {console.nearest(name, known)}"
             )
-        if not isinstance(value, str | int | float | None):
-            raise console.UsageError(f"--config {file!r}: {name} is a {type(value).__name__}: expected a plain value")
+        entries = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str | int | float | None) for one in entries):
+            raise console.UsageError(f"--config {file!r}: {name} is a {type(value).__name__}: expected plain values")
         if value is not None:
-            words.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+            text = json.dumps(value) if isinstance(value, bool | list) else value
+            words.append(f"--{name}={text}")
     return words
 
 
