@@ -36,6 +36,7 @@ if [ "${1:-}" = test ]; then
     rm -rf build
     $bin/python -c "import setuptools; setuptools.setup()" -q build_py -d build/view
     MYPYPATH=build/view $bin/mypy -p sigconv
+    [ $# -gt 0 ] || set -- -n 2 --dist worksteal # the whole suite: two at a time
     exec $bin/pytest "$@"
 fi
 install ""
