@@ -366,13 +366,13 @@ def test_values_between_samples_are_differentiable_and_cubics_follow_parabolas()
     x = torch.randn(2, 4, 5, dtype=torch.float64, requires_grad=True)
     places = [(3 * torch.rand(6, dtype=torch.float64)).requires_grad_() for _ in range(2)]
     for order in (1, 3):
-        found = lambda x, *places: volume.at_points(x, places, order=order, padding_mode="reflect")  # noqa: B023
+        found = lambda x, *places, order=order: volume.at_points(x, places, order=order, padding_mode="reflect")
         assert torch.autograd.gradcheck(found, (x, *places))
     parabola, between = torch.arange(9.0, dtype=torch.float64) ** 2, torch.linspace(1, 6.9, 40, dtype=torch.float64)
     close_to(volume.at_points(parabola, [between], order=3), between**2, 100)
     y = x.detach().requires_grad_()
     for order in (1, 3):
-        coarser = lambda y: volume.resample(y, np.eye(3), shape=(2, 7), order=order)[0]  # noqa: B023
+        coarser = lambda y, order=order: volume.resample(y, np.eye(3), shape=(2, 7), order=order)[0]
         assert torch.autograd.gradcheck(coarser, (y,))
 
 

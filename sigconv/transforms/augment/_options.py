@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from sigconv.transforms.volume._space import numbers
 
 
 def amount(value: float, name: str, most: float = math.inf) -> float:
@@ -55,10 +55,4 @@ def rates(fs: Any, ndim: int) -> tuple[float, ...]:
     Traceback (most recent call last):
     ValueError: fs (1.0, 0.5) is neither one number above 0 nor 3 of them
     """
-    try:
-        found = np.broadcast_to(np.asarray(fs, np.float64), (ndim,))
-    except (TypeError, ValueError):
-        found = np.zeros(ndim)
-    if np.ndim(fs) > 1 or not (np.isfinite(found) & (found > 0)).all():
-        raise ValueError(f"fs {fs} is neither one number above 0 nor {ndim} of them")
-    return tuple(map(float, found))
+    return numbers(fs, ndim, "fs")
