@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigconv import models, plot
+from sigconv import models, nd, plot
 from sigconv.datasets import medmnist3d as data
 from sigconv.recipes import _banks
 from sigconv.recipes._ridge import ridge
@@ -21,6 +21,19 @@ from sigconv.transforms import augment
 
 CORNERS = ((), (2,), (3,), (4,), (2, 3), (2, 4), (3, 4), (2, 3, 4))  # axes of (batch, channels, *space) to mirror
 SHOWN = 6  # volumes in the picture
+
+
+def study(job: Job, root: Any, name: str, size: int, asked: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """A set by its name, read, trained on and tested on; what cannot be meant is said before anything is read."""
+    nd.one_of(asked["front_end"], ("none", *_banks.KINDS), "front_end")
+    nd.count(asked["members"], "members")
+    if asked["learned"] and asked["front_end"] == "none":
+        raise ValueError("learned is for a front end: give --front-end gabor, haar or motion too")
+    parts = data.load(root, name=name, size=size)
+    train, valid, test = map(len, parts)
+    job.note(f"{train} volumes to train with, {valid} to choose by, {test} to test on")
+    job.tested_on(parts.test)
+    return classify(job, parts, asked | {"mirrored": not data.sided(name)}, training)
 
 
 def classify(job: Job, parts: Any, asked: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sigconv import nd
-from sigconv.datasets import medmnist3d as data
-from sigconv.recipes import _banks, _shapes
+from sigconv.recipes import _shapes
 from sigconv.train import run
 from sigconv.train.job import Job
 
@@ -57,16 +55,10 @@ def adrenal_shape(
         lr: highest learning rate of the one-cycle schedule
         batch_size: volumes a step
     """
-    nd.one_of(front_end, ("none", *_banks.KINDS), "front_end")
-    if learned and front_end == "none":
-        raise ValueError("learned is for a front end: give --front-end gabor, haar or motion too")
-    parts = data.load(data_root, name="adrenal", size=size)
-    job.note(f"{len(parts.train)} volumes to train with, {len(parts.valid)} to choose by, {len(parts.test)} to test on")
-    job.tested_on(parts.test)
-    asked: dict[str, Any] = {"front_end": front_end, "learned": learned, "members": nd.count(members, "members")}
-    asked |= {"augmented": augmented, "averaged": averaged, "mirrored": not data.sided("adrenal")}
-    asked |= {"width": width, "activation": activation}
-    return _shapes.classify(job, parts, asked, {"epochs": epochs, "lr": lr, "batch_size": batch_size})
+    asked: dict[str, Any] = {"front_end": front_end, "learned": learned, "members": members, "augmented": augmented}
+    asked |= {"averaged": averaged, "width": width, "activation": activation}
+    training = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
+    return _shapes.study(job, data_root, "adrenal", size, asked, training)
 
 
 if __name__ == "__main__":
