@@ -92,11 +92,15 @@ def run(cases: list[Case], repeats: int, device: str, told: Callable[[int, Resul
 
 def race(case: Case, repeats: int, device: str) -> Result:
     """One round that does not count, whose answers are compared; then every runner in turn, so many times."""
-    answers = {name: _numbers(work()) for name, work in case.runners.items()}
+    answers, calls = {}, {}
+    for name, work in case.runners.items():
+        begun = time.perf_counter()
+        answers[name] = _numbers(work())
+        slow = time.perf_counter() - begun > 100 * LEAST  # even where part of it was loading and compiling
+        calls[name] = 1 if slow else max(int(LEAST / _timed(work, 1, device)), 1)
     reference = next(iter(answers.values()))
     scale = max(float(np.abs(reference).max()), 1e-30)
     differ = {name: _distance(reference, answer) / scale for name, answer in answers.items()}
-    calls = {name: max(int(LEAST / _timed(work, 1, device)), 1) for name, work in case.runners.items()}
     seconds: dict[str, list[float]] = {name: [] for name in case.runners}
     names = list(case.runners)
     for turn in range(repeats):
