@@ -17,6 +17,7 @@ PNG = b"\x89PNG"
 @pytest.fixture(scope="module")
 def signals(tmp_path_factory):
     """A recording, an array, a picture and a scan."""
+    import nibabel
     from PIL import Image
 
     folder, rng = tmp_path_factory.mktemp("signals"), np.random.default_rng(0)
@@ -28,6 +29,9 @@ def signals(tmp_path_factory):
     np.save(folder / "a.npy", rng.normal(size=(24, 20)))
     Image.fromarray(rng.integers(0, 255, (30, 40), dtype=np.uint8)).save(folder / "a.png")
     nifti.write(folder / "a.nii.gz", rng.normal(size=(12, 14, 10)).astype("float32"), np.diag([2.0, 2.0, 3.0, 1.0]))
+    nibabel.MGHImage(rng.normal(size=(9, 10, 11)).astype("float32"), np.diag([2.0, 2.0, 3.0, 1.0])).to_filename(
+        folder / "a.mgz"
+    )
     return folder
 
 
@@ -48,7 +52,8 @@ def test_fb3_a_bank_becomes_a_picture_and_a_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bank", "name"), [("auditory", "a.wav"), ("haar", "a.npy"), ("gabor", "a.png"), ("gaussian", "a.nii.gz")]
+    ("bank", "name"),
+    [("auditory", "a.wav"), ("haar", "a.npy"), ("gabor", "a.png"), ("gaussian", "a.nii.gz"), ("gaussian", "a.mgz")],
 )
 def test_fb3_fb5_feature_maps_are_drawn_on_a_recording_an_array_a_picture_and_a_scan(signals, tmp_path, bank, name):
     for suffix in ("png", "html"):

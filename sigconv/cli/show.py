@@ -8,6 +8,8 @@ from typing import Any
 from sigconv import console
 from sigconv.cli import _arguments, _discover, _outputs
 
+SCANS = (".nii", ".mgz", ".mgh", ".hdr", ".img")
+
 USAGE = """usage: sigconv show BANK -o FILE.png|.html [--ndim N] [--fs RATE[,RATE…]] [--on SIGNAL] [--what W] [--json]
 
   BANK       a family, or family.function:option=value:option=value, for example
@@ -15,7 +17,7 @@ USAGE = """usage: sigconv show BANK -o FILE.png|.html [--ndim N] [--fs RATE[,RAT
   -o FILE    .png draws one picture; .html a page with the table of filters and all pictures
   --ndim N   axes of space (as many as SIGNAL has; else 2, or what the family usually has)
   --fs       samples per unit, one or one per axis (1, or SIGNAL's own)
-  --on       a recording (.wav), scan (.nii, .nii.gz), image (.png, .jpg) or array (.npy) to draw feature maps of
+  --on       a recording (.wav), scan (.nii, .mgz, .hdr), image (.png, .jpg) or array (.npy) to draw feature maps of
   --what     of a .png: kernels (default), spectra or responses (default with --on)
   --json     one JSON object on the last line of stdout
 
@@ -91,14 +93,18 @@ def _signal(path: str) -> tuple[Any, Any]:
         if len(x) > 1:
             console.say(f"{path!r} has {len(x)} channels: their mean is drawn")
         return x.mean(0, dtype=np.float32), fs
-    if name.endswith((".nii", ".nii.gz")):
+    if name.removesuffix(".gz").endswith(SCANS):
         volume = nifti.read(path)
-        return _plain(volume.data, path), [1 / (s or 1.0) for s in volume.meta["spacing"]][: volume.data.ndim]
+        if volume.meta["channels"]:
+            raise console.UsageError(
+                f"--on {path!r} holds colours, {volume.meta['channels']}: expected one number a voxel"
+            )
+        return _plain(volume.data, path), nifti.rates(volume)
     if name.endswith(".npy"):
         return _plain(npy.read(path), path), None
     if name.endswith((".png", ".jpg", ".jpeg")):
         return image.read(path), None
-    raise console.UsageError(f"--on {path!r}: expected a .wav, .nii, .nii.gz, .npy, .png or .jpg file")
+    raise console.UsageError(f"--on {path!r}: expected a .wav, .nii, .mgz, .hdr, .npy, .png or .jpg file")
 
 
 def _plain(x: Any, path: str) -> Any:
