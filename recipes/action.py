@@ -40,7 +40,6 @@ MODELS: dict[str, tuple[str, str, float]] = {  # architecture, variant, width
 }
 FIELDS = 4  # along each side of a frame: what the baseline sees of it
 SHOWN = 4  # test clips, each of another class
-AT_ONCE = 16  # clips that are answered together, whatever asks for more: they are large
 
 
 def action(
@@ -94,7 +93,7 @@ def action(
     options: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "weight_decay": 0.01}
     fit(net, varied, valid, job=job, schedule="one-cycle", label_smoothing=0.1, **options)
 
-    outputs, labels = predict(net, data.Views(test, clips), job=job, batch_size=AT_ONCE)
+    outputs, labels = predict(net, data.Views(test, clips), job=job)
     shares = outputs.softmax(1).unflatten(0, (len(test), clips)).mean(1)
     assess(job, shares, test.y, test.classes, probabilities=True)
     for label in test.y.unique()[:SHOWN].tolist():
@@ -114,10 +113,7 @@ def action(
 
 
 class Ready(nn.Module):
-    """Clips (batch, 3, frames, height, width) in [0, 1], on Kinetics' scale, to scores (batch, classes).
-
-    Outside training a large batch is answered in parts: measuring would else take more memory than training.
-    """
+    """Clips (batch, 3, frames, height, width) in [0, 1], on Kinetics' scale, to scores (batch, classes)."""
 
     def __init__(self, name: str, classes: int) -> None:
         super().__init__()
@@ -126,8 +122,7 @@ class Ready(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The scores."""
-        parts = (x,) if self.training else x.split(AT_ONCE)
-        return torch.cat([self.net(video.normalize(part)) for part in parts])
+        return self.net(video.normalize(x))
 
 
 def mirror(x: Tensor, generators: Any) -> Tensor:

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sigconv import console, models
 from sigconv.datasets import segmentation as data
@@ -36,7 +35,6 @@ from sigconv.transforms import augment
 LABELS = ("anterior", "posterior")  # of a set of two labels that says nothing else
 LEVELS, MULTIPLE = 4, 8
 LARGEST = 1 << 18  # voxels of a window that is not asked for
-AT_ONCE = 4  # windows answered together while measuring, whatever asks for more
 NORMS = ("batch", "channel", "instance")
 
 
@@ -86,7 +84,7 @@ def hippocampus(
     job.tested_on(test)
     size = tuple(window) or usual(train.shapes)
     seeds.everything(job.seed)
-    net = Net(train, size, width, norm, residual)
+    net = network(train, size, width, norm, residual)
     varied = augment.AugmentedMaps(train, variants(train, size, mirrored))
     chosen_by = segments.Whole(valid, size)
     options: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "weight_decay": 0.01}
@@ -141,21 +139,11 @@ def variants(train: Any, size: tuple[int, ...], mirrored: bool) -> augment.Chain
     return augment.Chain(augment.Crop(larger, inside=0.7), bent, *flip, augment.Crop(size, inside=0.5), *grey)
 
 
-class Net(nn.Module):
-    """A U-Net: scans (batch, channels, x, y, z) to logits (batch, classes, x, y, z).
-
-    Outside training a large batch is answered in parts: measuring would else take more memory than training.
-    """
-
-    def __init__(self, train: Any, size: tuple[int, ...], width: float, norm: str, residual: bool) -> None:
-        super().__init__()
-        strides = models.unet.fitting(size, LEVELS, spacing=train.spacing)
-        shape: dict[str, Any] = {"in_channels": train.channels, "classes": len(train.classes), "strides": strides}
-        self.net = models.unet.build("small", ndim=3, width=width, norm=norm, residual=residual, **shape)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The logits."""
-        return self.net(x) if self.training else torch.cat([self.net(part) for part in x.split(AT_ONCE)])
+def network(train: Any, size: tuple[int, ...], width: float, norm: str, residual: bool) -> nn.Module:
+    """A U-Net for windows of this size: scans (batch, channels, x, y, z) to logits (batch, classes, x, y, z)."""
+    strides = models.unet.fitting(size, LEVELS, spacing=train.spacing)
+    shape: dict[str, Any] = {"in_channels": train.channels, "classes": len(train.classes), "strides": strides}
+    return models.unet.build("small", ndim=3, width=width, norm=norm, residual=residual, **shape)
 
 
 if __name__ == "__main__":

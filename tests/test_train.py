@@ -304,6 +304,25 @@ def test_batches_cover_an_epoch_once_and_leave_no_batch_of_one():
         batches.Batches(whole.subset(torch.arange(0)), 4)
 
 
+@pytest.mark.parametrize(("numbers", "most"), [(1, 512), (1 << 14, 64), (1 << 21, 1)])
+def test_predict_answers_few_large_items_at_a_time_and_all_of_them_in_order(numbers, most):
+    x = torch.arange(700 if numbers == 1 else 130 if most > 1 else 3).float()[:, None].expand(-1, numbers)
+    seen = []
+
+    class Firsts(nn.Module):
+        def forward(self, x):
+            seen.append(len(x))
+            return x[:, :1]
+
+    outputs, targets = predict(Firsts(), Arrays(x, x[:, 0].long(), ()))
+    assert max(seen) == most
+    assert sum(seen) == len(x)
+    assert torch.equal(outputs[:, 0], x[:, 0])
+    assert torch.equal(targets, x[:, 0].long())
+    with pytest.raises(ValueError, match="batch_size 0 must be at least 1"):
+        predict(Firsts(), Arrays(x, x[:, 0].long(), ()), batch_size=0)
+
+
 def test_predict_leaves_a_model_in_the_mode_it_was():
     model = net().train()
     outputs, targets = predict(model, blobs())

@@ -121,9 +121,12 @@ def evaluate(
     job: Job | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     scores: Metrics | None = None,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> dict[str, float]:
-    """Loss and scores of a model over a data set: {"loss": …, "accuracy": …}; cross-entropy and accuracy by default."""
+    """Loss and scores of a model over a data set: {"loss": …, "accuracy": …}; cross-entropy and accuracy by default.
+
+    batch_size is predict's.
+    """
     outputs, targets = predict(model, dataset, job=job, batch_size=batch_size)
     scores = {"accuracy": metrics.accuracy} if scores is None else scores
     found = {"loss": float(fitting(loss or nn.CrossEntropyLoss(), outputs, targets))}

@@ -7,16 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigconv import console
-from sigconv.train import feeding, processes
+from sigconv import console, nd
+from sigconv.train import feeding, processes, seeds
 from sigconv.train.job import Job
 from sigconv.train.sharding import is_shared
+from sigconv.transforms.augment import made
+
+MOST = 512  # items answered at once
+NUMBERS = 1 << 20  # that they have together, before layers make hundreds of each
 
 
-def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_size: int = 512) -> tuple[Tensor, Tensor]:
+def predict(
+    model: nn.Module, dataset: Any, *, job: Job | None = None, batch_size: int | None = None
+) -> tuple[Tensor, Tensor]:
     """The model's outputs for every item, and the targets, in the data set's order, on the CPU in float32.
 
-    Of many processes each answers for its part of the items, and all of them have all answers.
+    batch_size, items answered at once; if None 512, or fewer where they are large. Of many processes each answers for
+    its part of the items, and all of them have all answers.
     """
     job = job or Job()
     fabric = job.fabric()
@@ -25,13 +32,14 @@ def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_siz
         model.to(fabric.device)
     if len(dataset) == 0:
         raise ValueError("the data set is empty: there is nothing to predict")
+    at_once = _at_once(dataset, job.seed) if batch_size is None else nd.count(batch_size, "batch_size")
     was_training = model.training
     model.eval()
     each = -(-len(dataset) // processes.count())
     mine = torch.arange(processes.number() * each, (processes.number() + 1) * each).clamp(max=len(dataset) - 1)
     outputs, targets = [], []
     with torch.no_grad() if shared else torch.inference_mode():
-        for x, y in _feed(job, dataset, fabric)(0, list(mine.split(batch_size))):
+        for x, y in _feed(job, dataset, fabric)(0, list(mine.split(at_once))):
             with fabric.autocast():  # of the model alone: items are made as they are for training
                 answers = model(x)
             outputs.append(answers.float().cpu())
@@ -41,6 +49,11 @@ def predict(model: nn.Module, dataset: Any, *, job: Job | None = None, batch_siz
     model.train(was_training)
     joined = [torch.cat(processes.gathered(torch.cat(part)))[: len(dataset)] for part in (outputs, targets)]
     return joined[0], joined[1]
+
+
+def _at_once(dataset: Any, seed: int) -> int:
+    """Items that have so many numbers together: a scan is answered with few beside it, a digit with hundreds."""
+    return min(MOST, max(NUMBERS // max(made(dataset, 0, seeds.generator(seed, 0, 0))[0].numel(), 1), 1))
 
 
 def _feed(job: Job, dataset: Any, fabric: Any) -> feeding.Feed:
