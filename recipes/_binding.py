@@ -35,7 +35,7 @@ CHOICES: dict[str, Sequence[Any]] = {  # of a random search; rates and decays ar
 ENDS = {"lr": (1e-3, 1e-2), "weight_decay": (1e-4, 1e-1)}
 SEARCHED = 4  # a trial of the search has so many times fewer epochs
 RIDGED = 2500  # windows, the strongest, that the ridge may be trained with in place of all
-SHOWN = 2000  # bound windows, the strongest, that motifs are taken from
+SHOWN = 1000  # bound windows, the strongest, that motifs are taken from
 COMPARED = 16  # motifs, those that matter most, that are compared with known ones
 
 
@@ -180,12 +180,16 @@ class Reading(NamedTuple):
 
 
 def read(folder: Path | None, nets: Sequence[nn.Module], parts: Any, known: Sequence[Motif], factor: str) -> Reading:
-    """Motifs from the strongest bound windows, written to motifs.meme, and what known ones they are like."""
-    motifs = explain.motifs(list(nets), parts.train.x[parts.train.y == 1][:SHOWN])
+    """What the networks look at in the strongest bound windows, written to motifs.meme, and what is known like it;
+    the motifs of their filters in filters.meme."""
+    seen = parts.train.x[parts.train.y == 1][:SHOWN]
+    motifs = [pattern.motif for pattern in explain.patterns(list(nets), seen)]
+    filters = explain.motifs(list(nets), seen)
+    for name, written in (("motifs.meme", motifs), ("filters.meme", filters)):
+        if folder is not None and written:
+            motif_file.write(folder / name, written)
     if not motifs:
         return Reading([], [], {})
-    if folder is not None:
-        motif_file.write(folder / "motifs.meme", motifs)
     found: dict[str, Any] = {"motif": motifs[0].consensus}
     if not known:
         return Reading(motifs, [], found)

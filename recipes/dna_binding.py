@@ -96,7 +96,7 @@ def dna_binding(
 def _report(job: Job, seen: _binding.Reading) -> None:
     """The motifs as logos, and the known ones that they are most like."""
     if not seen.motifs:
-        job.note("no detector answers to the bound windows: there are no motifs to write")
+        job.note("the networks look at nothing that bound windows have in common: there are no motifs to write")
         return
     first = seen.motifs[:LOGOS]
     titles = [f"{one.name}, {round(one.sites)} sites" for one in first]

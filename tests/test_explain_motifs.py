@@ -315,7 +315,7 @@ def test_motifs_of_a_run_are_written_matched_and_drawn(made, tmp_path):
     from Bio import motifs as peer
 
     words = ["motifs", made / "run", "--data-root", made / "root", "--match", made / "known.jaspar"]
-    done = command(*words, "-o", tmp_path / "m.meme", "--logo", tmp_path / "m.png", "--json")
+    done = command(*words, "--of", "filters", "-o", tmp_path / "m.meme", "--logo", tmp_path / "m.png", "--json")
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout.splitlines()[-1])
     assert (record["networks"], record["sequences"], record["motifs"]) == (2, 35, 2)
@@ -329,9 +329,22 @@ def test_motifs_of_a_run_are_written_matched_and_drawn(made, tmp_path):
         assert str(peer.parse(file, "minimal")[0].consensus) == "TGACTCA"
 
 
+def test_patterns_of_a_run_are_what_its_networks_look_at_together(made, tmp_path, capsys):
+    words = [str(made / "run"), "--data-root", str(made / "root"), "--match", str(made / "known.jaspar")]
+    assert verb.main([*words, "-o", str(tmp_path / "m.jaspar"), "--top", "1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out.splitlines()[-1])
+    (best,) = record["table"]
+    assert (best["motif"], best["consensus"], best["match_name"]) == ("pattern_0", "TGACTCA", "JUN")
+    assert best["sites"] >= 30
+    assert 0.5 < best["use"] <= 1
+    (written,) = reader.read(tmp_path / "m.jaspar")
+    assert written.name == "pattern_0"
+    assert round(written.sites) == best["sites"]
+
+
 def test_motifs_of_a_network_alone_need_sequences(made, tmp_path, capsys):
     out = tmp_path / "m.jaspar"
-    words = [str(made / "run" / "network_1"), "-o", str(out)]
+    words = [str(made / "run" / "network_1"), "-o", str(out), "--of", "filters"]
     assert verb.main([*words, "--sequences", str(made / "windows.fa")]) == 0
     assert reader.read(out)[0].sites == 40
     packed = made / "root" / "tfbs" / "x" / "JUN_K562_x_B.seq.gz"
@@ -370,6 +383,7 @@ def test_long_sequences_are_answered_few_at_a_time():
         (["run", "-o", "nowhere/m.meme"], "there is no such folder"),
         (["run", "more", "-o", "m.meme"], "motifs takes one RUN, not 2"),
         (["run", "-o", "m.meme", "--top", "0"], "--top 0 must be at least 1"),
+        (["run", "-o", "m.meme", "--of", "all"], "--of 'all' is not one of patterns, filters"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_one_line(words, message, tmp_path, monkeypatch):

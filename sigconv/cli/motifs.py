@@ -1,4 +1,4 @@
-"""write what a network's filters have learned as motifs, and what is known like them: sigconv motifs RUN -o FILE"""
+"""write what networks of a run look at as motifs, and what is known like them: sigconv motifs RUN -o FILE"""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from typing import Any, Literal
 from sigconv import console
 from sigconv.cli import _arguments, _networks, _outputs, _runs
 
-USAGE = """usage: sigconv motifs RUN -o FILE.meme|.jaspar [--sequences FILE] [--match MOTIFS] [--logo FILE.png]
-                      [--top N] [--data-root DIR] [--json] [--debug]
+USAGE = """usage: sigconv motifs RUN -o FILE.meme|.jaspar [--of patterns|filters] [--sequences FILE] [--match MOTIFS]
+                      [--logo FILE.png] [--top N] [--data-root DIR] [--json] [--debug]
 
   RUN              the folder of a run of dna_binding, or one network that models.save_pretrained wrote
   -o FILE          MEME's minimal format, with probabilities, or JASPAR's, with counts; whole or not at all
+  --of KIND        patterns (default): the runs of letters that the answers rest on, gathered by likeness;
+                   filters: the windows that each filter of the first layer answers to
   --sequences FILE where to look for sites: FASTA (.fa .fasta .fna, plain or packed), or windows as DeepBind (.seq.gz)
                    and Zeng (train.data) have them, of which those that are bound (default: the run's own windows)
   --match MOTIFS   known motifs, MEME, JASPAR or TRANSFAC text: the likest of each is told, with its P and Q value
   --logo FILE.png  draw the motifs as sequence logos
-  --top N          only the N filters that matter most
+  --top N          only the N that matter most
   --data-root DIR  where the run's windows are, if not where they were ($SIGCONV_DATA)
   --json           one JSON object on the last line of stdout
 
-A motif counts the letters of the windows a filter of the first layer answers to: of each sequence the best one, if it
-is answered half as strongly as any at least. Filters come by their use: what they add to the network's answer to these
-sequences, less what they add when those are shuffled, in units of the answer (log-odds).
+A pattern's use is its share of what all runs add to the answers, against shuffles of their sequences. Of a filter the
+best window of each sequence counts, if it is answered half as strongly as any at least; its use is what it adds to the
+answer to these sequences, less what it adds when those are shuffled, in units of the answer (log-odds).
 
   sigconv motifs runs/dna_binding/… -o motifs.meme --match JASPAR.txt --logo motifs.png
   sigconv motifs network/ -o motifs.jaspar --sequences peaks.fa"""
 
 KINDS: dict[str, Any] = {
     "output": str,
+    "of": str,
     "sequences": str,
     "match": str,
     "logo": str,
@@ -58,13 +61,17 @@ def main(arguments: list[str]) -> int:
     known = motif.read(options["match"]) if options["match"] else []
     networks = _networks.load(folder)
     tokens = _sequences(options["sequences"]) if options["sequences"] else _windows(folder, options["data_root"])
-    found = explain.detectors(networks, tokens, top=options["top"])
+    if options["of"] == "filters":
+        found = [(one.motif, one.use) for one in explain.detectors(networks, tokens, top=options["top"])]
+    else:
+        found = [(one.motif, one.share) for one in explain.patterns(networks, tokens, top=options["top"])]
     if not found:
-        raise ValueError(f"no filter of {folder!r} answers to any of {len(tokens)} sequences")
-    motif.write(options["output"], [one.motif for one in found], format=FORMATS[Path(options["output"]).suffix])
+        raise ValueError(f"the networks of {folder!r} answer to nothing that {len(tokens)} sequences have in common")
+    motifs = [one for one, _ in found]
+    motif.write(options["output"], motifs, format=FORMATS[Path(options["output"]).suffix])
     rows = _rows(found, known)
     if options["logo"]:
-        _draw(options["logo"], found, rows)
+        _draw(options["logo"], motifs, rows)
     record = {"run": folder, "networks": len(networks), "sequences": len(tokens), "motifs": len(found), "table": rows}
     record |= {"file": options["output"], "logo": options["logo"], "seconds": round(time.monotonic() - begun, 3)}
     if options["json"]:
@@ -107,15 +114,14 @@ def _sequences(path: str) -> Any:
     return dna.encode(texts, length=longest)
 
 
-def _rows(found: list[Any], known: list[Any]) -> list[dict[str, Any]]:
-    """What is told of each motif: itself, and the known one that is most like it."""
+def _rows(found: list[tuple[Any, float]], known: list[Any]) -> list[dict[str, Any]]:
+    """What is told of each motif and its use: itself, and the known one that is most like it."""
     from sigconv import explain
 
     rows: list[dict[str, Any]] = [
-        {"motif": one.motif.name, "consensus": one.motif.consensus, "sites": round(one.motif.sites), "use": one.use}
-        for one in found
+        {"motif": one.name, "consensus": one.consensus, "sites": round(one.sites), "use": use} for one, use in found
     ]
-    best = explain.matches([one.motif for one in found], known, most=1) if known else []
+    best = explain.matches([one for one, _ in found], known, most=1) if known else []
     names = {motif.name: motif.alternate for motif in known}
     for row, match in zip(rows, best, strict=False):
         row |= {"match": match.target, "match_name": names[match.target], "pvalue": match.pvalue}
@@ -133,7 +139,7 @@ def _draw(path: str, found: list[Any], rows: list[dict[str, Any]]) -> None:
         + (f", like {_name(row)}, q {row['qvalue']:.1g}" if "match" in row else "")
         for row in rows[:DRAWN]
     ]
-    figure, _ = plot.logo([one.motif.matrix for one in found[:DRAWN]], titles, background=found[0].motif.background)
+    figure, _ = plot.logo([one.matrix for one in found[:DRAWN]], titles, background=found[0].background)
     with files.writing(path) as file:
         file.write(plot.png(figure))
 
@@ -163,6 +169,8 @@ def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:
     for key, suffixes in (("output", tuple(FORMATS)), ("logo", (".png",))):
         read = (options["match"], options["sequences"])
         _outputs.place(options[key], "-o" if key == "output" else "--logo", suffixes, read)
+    if options["of"] not in (None, "patterns", "filters"):
+        raise console.UsageError(f"--of {options['of']!r} is not one of patterns, filters")
     if options["top"] is not None and options["top"] < 1:
         raise console.UsageError(f"--top {options['top']} must be at least 1")
     return options, folders[0]

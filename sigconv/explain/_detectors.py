@@ -79,7 +79,7 @@ def detectors(
     batch_size = at_once(batch_size, x.shape[-1])
     if not len(x):
         raise ValueError("there are no sequences to find sites in")
-    base = _frequencies(letters(x)) if background is None else frequencies(background)
+    base = background_of(letters(x)) if background is None else frequencies(background)
     a, c, g, t = base.tolist()
     known = []
     models = [layer] if isinstance(layer, nn.Module) else list(layer)
@@ -115,7 +115,7 @@ def _counts(windows: Tensor) -> np.ndarray:
     return np.asarray(counts[: dna.UNKNOWN] + counts[dna.UNKNOWN] / dna.UNKNOWN)
 
 
-def _frequencies(tokens: Tensor) -> np.ndarray:
+def background_of(tokens: Tensor) -> np.ndarray:
     """How often each letter comes, each once more than that, so that none never does."""
     counts = np.array([int((tokens == letter).sum()) + 1 for letter in range(dna.UNKNOWN)])
     return np.asarray(counts / counts.sum())

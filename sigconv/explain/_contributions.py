@@ -1,0 +1,61 @@
+"""What each letter of a sequence adds to a model's answer, against sequences that are like it and mean nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sigconv import nd
+from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters, like, wanted
+from sigconv.transforms import dna
+
+REFERENCES = 4
+
+
+def contributions(
+    model: nn.Module,
+    sequences: Any,
+    *,
+    references: int = REFERENCES,
+    target: Any = None,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> Any:
+    """What each letter adds to the answer, against shuffles of its sequence: (batch, length).
+
+    Each sequence is compared with so many dinucleotide shuffles of itself, drawn by the seed: the gradient somewhere on
+    the way from a shuffle to the sequence, times what differs. The sum over a sequence is about its answer less the
+    mean answer of the shuffles: exactly where the model is linear, nearer with more references elsewhere. sequences,
+    target and how the model answers are as for mutagenesis; the model is given channels, whatever sequences are.
+    Source: Erion et al. 2021, doi:10.1038/s42256-021-00343-w (expected gradients).
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
+    >>> contributions(net, ["ACGT", "TTTT"])[1]
+    tensor([0., 0., 0., 0.])
+    """
+    x = inputs(sequences)
+    references, batch_size = nd.count(references, "references"), at_once(batch_size, x.shape[-1])
+    generator = torch.Generator().manual_seed(seed)
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    targets = None if target is None else wanted(target, len(x))
+    found = torch.zeros(len(x), x.shape[-1], dtype=dtype)
+    with at_rest(model):
+        for number in range(references):
+            for part in torch.arange(len(x)).split(batch_size):
+                tokens = letters(x[part])
+                there = x[part].to(dtype) if x.is_floating_point() else dna.one_hot(tokens, dtype=dtype)
+                away = there - dna.one_hot(dna.dinucleotide_shuffle(tokens, generator), dtype=dtype).to(there.device)
+                # one place in each of as many equal parts of the way: nearer to the integral than places anywhere
+                along = (number + torch.rand(len(part), 1, 1, generator=generator)) / references
+                slope = _slope(model, there - away * along.to(there), None if targets is None else targets[part])
+                found[part] += (away * slope.to(away.device)).sum(1).cpu() / references
+    return like(found, sequences)
+
+
+def _slope(model: nn.Module, x: Tensor, target: Any) -> Tensor:
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(answer(asked(model, x), target).sum(), x)
+    return slope
