@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples
 
-from sigconv.readers import nifti
+from sigconv.readers import _voxels, nifti
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 0, 3, -50], [0, 4, 0, 7], [0, 0, 0, 1]])
 
@@ -214,6 +214,57 @@ def test_integers_that_would_not_be_the_values_are_refused(tmp_path, value, dtyp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("value", "given", "dtype", "message"),
+    [
+        (1e300, "f8", "f4", r"reach 1e\+300: more than float32 holds"),
+        (-1e39, "f8", "f4", r"reach 1e\+39: more than float32 holds"),
+        (1e300, "f8", "c8", r"reach 1e\+300: more than complex64 holds"),
+        (1e39j, "c16", "c8", r"reach 1e\+39: more than complex64 holds"),
+    ],
+)
+def test_finite_values_are_not_written_as_infinite_ones(tmp_path, value, given, dtype, message):
+    data = np.zeros((2, 2, 2), given)
+    data[0, 0, 0] = value
+    with pytest.raises(ValueError, match=rf"a\.nii.*{message}"):
+        nifti.write(tmp_path / "a.nii", data, AFFINE, dtype=dtype)
+    assert not list(tmp_path.iterdir())
+    data[0, 0, 0] = np.inf
+    nifti.write(tmp_path / "a.nii", data, AFFINE, dtype=dtype)
+    np.testing.assert_array_equal(nifti.read(tmp_path / "a.nii").data, data)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i8", "f4", "?"])
+def test_a_label_map_made_from_a_scan_says_that_it_is_one(tmp_path, dtype):
+    image = nibabel.Nifti1Image(np.zeros((4, 3, 2), np.float32), AFFINE)
+    image.header.set_intent("z score", (), "activation")
+    image.header["descrip"] = b"contrast 1"
+    image.header["cal_max"] = 7
+    nibabel.save(image, tmp_path / "scan.nii")
+    scan = nifti.read(tmp_path / "scan.nii")
+    labels = (np.arange(24).reshape(4, 3, 2) % 2).astype(dtype)
+    for like, described in ((scan, b"contrast 1"), (None, b"")):
+        nifti.write(tmp_path / "a.nii", labels, AFFINE, like=like, intent="label")
+        header = nibabel.load(tmp_path / "a.nii").header
+        assert header.get_intent() == ("label", (), "")
+        assert (int(header["intent_code"]), header["descrip"]) == (1002, described)
+        assert header["cal_max"] == 0, "the range of another scan's values"
+        np.testing.assert_array_equal(nifti.read(tmp_path / "a.nii").data, labels)
+    nifti.write(tmp_path / "a.nii", labels, AFFINE, like=scan, intent="none")
+    assert nibabel.load(tmp_path / "a.nii").header.get_intent() == ("none", (), "")
+    nifti.write(tmp_path / "a.nii", labels, AFFINE, like=scan)
+    assert nibabel.load(tmp_path / "a.nii").header.get_intent() == ("z score", (), "activation")
+
+
+def test_labels_are_whole_numbers_and_intents_are_known(tmp_path):
+    for wrong in (np.full((2, 2), value) for value in (0.5, np.nan, np.inf, 1j)):
+        with pytest.raises(ValueError, match=r"a\.nii' are not all whole numbers, which labels are"):
+            nifti.write(tmp_path / "a.nii", wrong, AFFINE, intent="label")
+    with pytest.raises(ValueError, match=r"intent 'labels' for .*a\.nii' is not one of none, label"):
+        nifti.write(tmp_path / "a.nii", np.zeros((2, 2)), AFFINE, intent="labels")
+    assert not list(tmp_path.iterdir())
+
+
 def test_nan_stays_nan_and_every_layout_is_written_right(tmp_path):
     data = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(">f4")[:, ::2, ::-1]
     data[0, 0, 0] = np.nan
@@ -242,6 +293,24 @@ def test_what_is_more_than_can_be_read_at_once_is_told_and_comes_in_slices(tmp_p
     with pytest.raises(ValueError, match=r"a\.nii.* take 512 bytes, and the most read at once is 511: take slices"):
         nifti.read(tmp_path / "a.nii")
     assert sum(block.sum() for block in nifti.slices(tmp_path / "a.nii", 3)) == 64
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_slice_that_there_is_no_room_for_ends_the_slices_in_one_line(tmp_path, monkeypatch, scaled):
+    """N1: memory is that of one slice, so the file may ask for more than there is."""
+    image = nibabel.Nifti1Image(np.ones((40, 50, 2), np.int16), AFFINE)
+    image.header.set_slope_inter(2, 1) if scaled else None
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    before = _voxels.decoded if scaled else _voxels.taken
+
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(_voxels, before.__name__, full)
+    for call in (lambda path: next(nifti.slices(path, 1)), nifti.read):
+        with pytest.raises(ValueError, match=r"a\.nii\.gz.* of its slices take \d+ bytes, more than there is room for"):
+            call(tmp_path / "a.nii.gz")
+    assert nifti.header(tmp_path / "a.nii.gz").shape == (40, 50, 2)
 
 
 @pytest.mark.parametrize(

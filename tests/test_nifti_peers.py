@@ -94,10 +94,12 @@ def agree(path, image):
     np.testing.assert_array_equal(volume.data, theirs)
     assert volume.data.flags.c_contiguous
     assert volume.data.flags.writeable
-    assert volume.meta["spacing"] == tuple(float(z) for z in image.header.get_zooms())
+    per = nifti.millimetres(image)
+    zooms = np.array(image.header.get_zooms(), np.float64)
+    assert volume.meta["spacing"] == (*(zooms[:3] * per), *zooms[3:])
     # nibabel works partly in float32: two roundings of each product and of what is summed to an origin
     scale = np.abs(image.affine).sum() + np.abs(image.affine[:3, :3] @ np.array([*theirs.shape, 1, 1, 1])[:3]).sum()
-    np.testing.assert_allclose(volume.affine, image.affine, rtol=0, atol=2 * EPS * scale)
+    np.testing.assert_allclose(volume.affine[:3] / per, image.affine[:3], rtol=0, atol=2 * EPS * scale)
     assert (header.shape, header.meta) == (volume.data.shape, volume.meta)
     np.testing.assert_array_equal(header.affine, volume.affine)
     for count in (1, 2, None):
@@ -125,7 +127,9 @@ def test_a_drawn_header_is_read_as_nibabel_reads_it(tmp_path_factory, drawn, pac
         (folder / "a.mat").unlink(missing_ok=True)
     volume = agree(path, image)
     if kind.startswith("nifti"):
-        assert volume.meta["units"] == image.header.get_xyzt_units()
+        space, time = image.header.get_xyzt_units()
+        assert volume.meta["units"] == ("unknown" if space == "unknown" else "mm", time)
+        assert nifti.millimetres(image) == {"meter": 1000, "micron": 0.001}.get(space, 1)
     if "pair" in kind or kind == "analyze":
         other = nifti.read(str(path).replace(".hdr", ".img"))
         np.testing.assert_array_equal(other.data, volume.data)

@@ -147,10 +147,20 @@ def test_an_affine_says_the_spacing_and_which_end_is_which():
     [np.zeros((3, 4, 5)), np.full((3, 4, 5), np.nan), np.full((1, 1, 1), np.inf), np.ones((200, 1, 1), bool)],
     ids=["zeros", "nothing", "one voxel", "a line"],
 )
-def test_volumes_with_nothing_in_them_are_drawn_without_a_word(x):
+def test_volumes_with_nothing_in_them_are_drawn_without_a_word(x, capfd, recwarn):
     blank = np.zeros(x.shape, int)
-    written(plot.slices(x, blank, blank, affine=np.eye(4))[0])
-    written(plot.glass(x, x)[0])
+    figure, several = plot.slices(x, blank, blank, affine=np.eye(4))
+    for axis, ax in enumerate(several):
+        np.testing.assert_array_equal(pictures(ax)[0], x.take(x.shape[axis] // 2, axis))
+        assert not ax.collections, "no label has a line around it"
+    written(figure)
+    figure, grid = plot.glass(x, x)
+    for axis, ax in enumerate(grid[0]):
+        np.testing.assert_array_equal(pictures(ax)[0], np.where(np.isfinite(x), x, 0).max(axis))
+        assert ax.images[0].get_clim() == (0, 1)
+    written(figure)
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
 
 
 # Glass

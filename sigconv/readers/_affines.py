@@ -81,9 +81,12 @@ def orientation(affine: Any) -> str:
     return "".join(answer)
 
 
-def centred(shape: Sequence[int], zooms: Any) -> np.ndarray:
-    """The affine of a file that tells spacings alone: x to the left, the origin in the middle of the volume."""
-    sizes, steps = np.ones(3), np.ones(3)
+def centred(shape: Sequence[int], zooms: Any, unit: float = 1.0) -> np.ndarray:
+    """The affine of a file that tells spacings alone: x to the left, the origin in the middle of the volume.
+
+    Along an axis of space that the file leaves out a step is one unit of so many mm.
+    """
+    sizes, steps = np.ones(3), np.full(3, unit)
     sizes[: min(len(shape), 3)] = shape[:3]
     steps[: min(len(shape), 3)] = np.asarray(zooms, np.float64)[: min(len(shape), 3)]
     steps[0] *= -1

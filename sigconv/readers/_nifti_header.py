@@ -57,6 +57,7 @@ TYPES |= {1024: "i8", 1280: "u8", 1792: "c16", 2304: "u1"}
 COLOURS = {128: "RGB", 2304: "RGBA"}
 NAMED = {0: "none", 1: "binary", 255: "all", 1536: "float128", 2048: "complex256"}  # of the standard, not read
 SPACE = {1: "meter", 2: "mm", 3: "micron"}
+MM = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}  # what a header may measure space in
 TIME = {8: "sec", 16: "msec", 24: "usec", 32: "hz", 40: "ppm", 48: "rads"}
 
 
@@ -92,14 +93,25 @@ def layout(head: bytes, fail: Fail) -> Layout:
         return _read(record, order, version, mark_of(head), fail)
 
 
+def millimetres(head: bytes) -> float:
+    """How many mm the unit of space is that a NIfTI header has its affine in; 1 where it names none, or is none."""
+    order, version = order_of(head)
+    if mark_of(head) not in ("single", "pair") or len(head) < {1: 348, 2: 540}[version]:
+        return 1.0
+    record = np.frombuffer(head, RECORDS[version].newbyteorder(order), 1)[0]
+    return MM.get(_units(int(record["xyzt_units"]))[0], 1.0)
+
+
 def _read(record: Any, order: Order, version: int, kind: str, fail: Fail) -> Layout:
     shape = _shape(record, fail)
+    space, time = _units(int(record["xyzt_units"]) if kind != "analyze" else 0)
+    per = MM.get(space, 1.0)
     stored, channels = _type(record, order, fail)
     start = _start(record, SINGLE[version][1] if kind == "single" else 0, fail)
-    zooms = _zooms(record, len(shape), fail)
+    zooms = _zooms(record, len(shape), per, fail)
     meta = {
         "spacing": tuple(float(z) for z in zooms[: len(shape)]),
-        "units": _units(int(record["xyzt_units"]) if kind != "analyze" else 0),
+        "units": ("mm" if space in MM else space, time),
         "dtype": channels or str(stored),
         "version": version,
         "description": _text(record["descrip"]),
@@ -109,8 +121,8 @@ def _read(record: Any, order: Order, version: int, kind: str, fail: Fail) -> Lay
     if kind == "analyze":
         (slope, inter), affine = _spm_scaling(record), _spm_affine(record, shape, zooms)
     else:
-        (slope, inter), affine = _scaling(record, fail), _affine(record, shape, zooms, fail)
-        meta |= _told(record, zooms)
+        (slope, inter), affine = _scaling(record, fail), _affine(record, shape, zooms, per, fail)
+        meta |= _told(record, zooms, per)
     return Layout(shape, stored, start, slope, inter, channels, 0, affine, meta)
 
 
@@ -149,12 +161,12 @@ def _start(record: Any, least: int, fail: Fail) -> int:
     return int(offset)
 
 
-def _zooms(record: Any, ndim: int, fail: Fail) -> np.ndarray:
-    """The spacings of seven axes; of the first three 0 is 1 and -2 is 2, as everyone reads them."""
+def _zooms(record: Any, ndim: int, per: float, fail: Fail) -> np.ndarray:
+    """The spacings of seven axes; of the first three, in mm, 0 is one unit and -2 is 2, as everyone reads them."""
     zooms = record["pixdim"][1:].astype(np.float64)
+    zooms[:3] = np.where(zooms[:3] == 0, 1, np.abs(zooms[:3])) * per
     if not np.isfinite(zooms[:ndim]).all():
         raise fail(f"its spacings {zooms[:ndim].tolist()} are not finite")
-    zooms[:3] = np.where(zooms[:3] == 0, 1, np.abs(zooms[:3]))
     return np.where(np.isfinite(zooms), zooms, 1)
 
 
@@ -168,14 +180,14 @@ def _scaling(record: Any, fail: Fail) -> tuple[float, float]:
     return slope, inter
 
 
-def _affine(record: Any, shape: tuple[int, ...], zooms: np.ndarray, fail: Fail) -> np.ndarray:
-    """The sform where there is one, else the qform, else the spacings, centred: nibabel's order."""
+def _affine(record: Any, shape: tuple[int, ...], zooms: np.ndarray, per: float, fail: Fail) -> np.ndarray:
+    """The sform where there is one, else the qform, else the spacings, centred: nibabel's order; in mm."""
     if _code(record, "sform_code"):
-        affine, what = np.vstack([record["srow"].astype(np.float64), [0, 0, 0, 1]]), "sform"
+        affine, what = np.vstack([record["srow"].astype(np.float64) * per, [0, 0, 0, 1]]), "sform"
     elif _code(record, "qform_code"):
-        affine, what = _qform(record, zooms, fail), "qform"
+        affine, what = _qform(record, zooms, per, fail), "qform"
     else:
-        affine, what = _affines.centred(shape, zooms), "spacings"
+        affine, what = _affines.centred(shape, zooms, per), "spacings"
     if not np.isfinite(affine).all():
         raise fail(f"its affine (of its {what}) holds values that are NaN or infinite")
     if _affines.singular(affine):
@@ -183,10 +195,10 @@ def _affine(record: Any, shape: tuple[int, ...], zooms: np.ndarray, fail: Fail) 
     return affine
 
 
-def _qform(record: Any, zooms: np.ndarray, fail: Fail) -> np.ndarray:
-    handed = -1.0 if record["pixdim"][0] == -1 else 1.0
+def _qform(record: Any, zooms: np.ndarray, per: float, fail: Fail) -> np.ndarray:
+    handed, offset = -1.0 if record["pixdim"][0] == -1 else 1.0, record["qoffset"].astype(np.float64) * per
     try:
-        return _affines.from_quaternion(record["quatern"], record["qoffset"].astype(np.float64), zooms[:3], handed)
+        return _affines.from_quaternion(record["quatern"], offset, zooms[:3], handed)
     except ValueError as error:
         raise fail(str(error)) from None
 
@@ -197,9 +209,9 @@ def _code(record: Any, name: str) -> int:
     return code if 1 <= code <= 5 else 0
 
 
-def _told(record: Any, zooms: np.ndarray) -> dict[str, Any]:
+def _told(record: Any, zooms: np.ndarray, per: float) -> dict[str, Any]:
     """What else a NIfTI header says that a scan made of this one keeps."""
-    qform = _spare_qform(record, zooms)
+    qform = _spare_qform(record, zooms, per)
     return {
         "sform_code": _code(record, "sform_code"),
         "qform_code": 0 if qform is None else _code(record, "qform_code"),
@@ -210,12 +222,12 @@ def _told(record: Any, zooms: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _spare_qform(record: Any, zooms: np.ndarray) -> np.ndarray | None:
+def _spare_qform(record: Any, zooms: np.ndarray, per: float) -> np.ndarray | None:
     """The qform where there is one that could be used."""
     if not _code(record, "qform_code"):
         return None
     try:
-        found = _qform(record, zooms, ValueError)
+        found = _qform(record, zooms, per, ValueError)
     except ValueError:
         return None
     return found if np.isfinite(found).all() and not _affines.singular(found) else None

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from sigconv.readers import _affines
-from sigconv.readers._nifti_header import COLOURS, RECORDS, SINGLE, SIZES, SPACE, TIME, TYPES
+from sigconv.readers._nifti_header import COLOURS, MM, RECORDS, SINGLE, SIZES, SPACE, TIME, TYPES
 from sigconv.readers._voxels import AT_ONCE
 
 CODES = {np.dtype(name): code for code, name in TYPES.items() if code not in COLOURS}
 ALIGNED = 2  # what an affine of no known world is called, as nibabel has it
 SHEARED = 1e-3  # of a spacing, from where on a qform, which cannot shear, is no picture of an affine any more
 ROUNDED = 1e-6  # and from where on it is not the affine itself
+INTENTS = {"none": 0, "label": 1002}  # what write can be told that values are, by the standard's codes
 
 
 def storable(data: Any, dtype: Any, name: str) -> np.ndarray:
@@ -48,6 +49,10 @@ def _exactly(values: np.ndarray, wanted: np.dtype, name: str) -> np.ndarray:
         raise ValueError(f"data for {name!r} are {values.dtype}, which {wanted} does not hold: take a part of them")
     with np.errstate(all="ignore"):
         answer = values.astype(wanted)
+    if not np.can_cast(values.dtype, wanted) and (np.isinf(answer) & ~np.isinf(values)).any():
+        raise ValueError(
+            f"data for {name!r} reach {np.abs(values[np.isfinite(values)]).max():g}: more than {wanted} holds"
+        )
     if wanted.kind in "iu" and not (_within(values, np.iinfo(wanted)) and (answer == values).all()):
         raise ValueError(f"data for {name!r}, {values.min()} to {values.max()}, are not all whole numbers of {wanted}")
     return answer
@@ -63,8 +68,7 @@ def header(values: np.ndarray, affine: np.ndarray, steps: tuple[float, ...], cha
 
     steps are the spacings past the third axis; like is a volume or header whose units, codes and texts are kept.
     """
-    shape = values.shape[: values.ndim - bool(channels)]
-    meta = like.meta if like is not None else {}
+    shape, meta = values.shape[: values.ndim - bool(channels)], like.meta
     version = 1 if max(shape) < 1 << 15 else 2
     record = np.zeros((), RECORDS[version])
     mark, start = SINGLE[version]
@@ -76,7 +80,7 @@ def header(values: np.ndarray, affine: np.ndarray, steps: tuple[float, ...], cha
     record["pixdim"] = (1, 1, 1, 1, *steps, *[1] * (4 - len(steps)))
     record["slope"] = (1, 0)
     space, time = meta.get("units", ("mm", "sec"))
-    record["xyzt_units"] = _key(SPACE, space) + _key(TIME, time)
+    record["xyzt_units"] = _key(SPACE, "mm" if space in MM else space) + _key(TIME, time)
     record["descrip"] = str(meta.get("description", "")).encode("latin-1", "replace")[:79]
     record["intent_code"], *record["intent"] = meta.get("intent", (0, 0.0, 0.0, 0.0))
     record["intent_name"] = str(meta.get("intent_name", "")).encode("latin-1", "replace")[:15]
@@ -101,7 +105,7 @@ def _placed(record: Any, shape: tuple[int, ...], affine: np.ndarray, like: Any) 
     The indices of the new volume are found in the old one by both affines; so its qform, which may lead to another
     world than its sform, leads there from the new indices too.
     """
-    meta = like.meta if like is not None else {}
+    meta = like.meta
     sform, qform, turned = meta.get("sform_code", ALIGNED), meta.get("qform_code", 0), affine
     if qform and meta.get("qform") is not None and not np.array_equal(affine, like.affine):
         turned = np.array(meta["qform"]) @ np.linalg.inv(like.affine) @ affine
@@ -140,10 +144,22 @@ def unnamed(like: Any, ndim: int) -> Any:
     return like._replace(meta={**meta, "units": (space, time if ndim > 4 else "unknown")})
 
 
+def meant(like: Any, intent: str | None, values: np.ndarray, name: str) -> Any:
+    """Like, for values that are said to be something else than its own."""
+    if intent is None:
+        return like
+    if intent not in INTENTS:
+        raise ValueError(f"intent {intent!r} for {name!r} is not one of {', '.join(INTENTS)}")
+    whole = values.dtype.kind != "c" and bool((np.isfinite(values) & (values == np.rint(values))).all())
+    if intent == "label" and not whole:
+        raise ValueError(f"data for {name!r} are not all whole numbers, which labels are: intent {intent!r}")
+    return like._replace(meta={**like.meta, "intent": (INTENTS[intent], 0.0, 0.0, 0.0), "intent_name": ""})
+
+
 def colours(values: np.ndarray, like: Any) -> str:
     """The colours that values still are."""
-    names = like.meta.get("channels", "") if like is not None else ""
-    same = names and values.dtype == np.uint8 and values.ndim == len(like.meta["spacing"]) + 1
+    names = like.meta.get("channels", "")
+    same = names and values.dtype == np.uint8 and values.ndim == like.ndim + 1
     return names if same and values.shape[-1] == len(names) else ""
 
 
@@ -151,8 +167,7 @@ def further(ndim: int, like: Any, steps: Sequence[float] | None, name: str) -> t
     """The spacings of the axes past the third, of so many axes of space and time: those asked for, else like's."""
     wanted = max(ndim - 3, 0)
     if steps is None:
-        told = tuple(like.meta.get("spacing", ()))[3:] if like is not None else ()
-        steps = (*told, *[1.0] * 4)[:wanted]
+        steps = (*tuple(like.meta.get("spacing", ()))[3:], *[1.0] * 4)[:wanted]
     if len(steps) != wanted or not all(np.isfinite(step) and step >= 0 for step in steps):
         raise ValueError(f"spacing {steps!r} for {name!r}: expected {wanted} positive numbers, for axes past the third")
     return tuple(float(step) for step in steps)

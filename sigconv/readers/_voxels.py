@@ -114,15 +114,26 @@ def slices(path: str, layout: Layout, count: int | None, fail: Fail) -> Iterator
     row = layout.bytes // long
     most = count or max(AT_ONCE // row, 1)
     with opened(path, fail) as (stream, _):
-        have = len(_taken(stream, layout.start))
+        have = _passed(stream, layout.start)
         for at in range(0, long, most):
             n = min(most, long - at)
-            data = _taken(stream, n * row)
-            have += len(data)
-            if len(data) < n * row:
+            block, more = _block(stream, layout, n, fail)
+            have += more
+            if block is None:
                 raise fail(f"truncated: its header says {layout.start + layout.bytes} bytes, it has {have}")
-            yield decoded(data, layout, n)
+            yield block
         _to_the_end(stream, layout, fail)
+
+
+def _block(stream: Any, layout: Layout, n: int, fail: Fail) -> tuple[np.ndarray | None, int]:
+    """The next slices, or None where the file ends before, and how many bytes there were."""
+    size = layout.bytes // layout.shape[layout.axis] * n
+    try:
+        data = taken(stream, size)
+        return decoded(data, layout, n) if len(data) == size else None, len(data)
+    except MemoryError:
+        values = size // layout.stored.itemsize * layout.dtype.itemsize
+        raise fail(f"{n} of its slices take {values} bytes, more than there is room for") from None
 
 
 def decoded(data: Any, layout: Layout, n: int) -> np.ndarray:
@@ -139,7 +150,15 @@ def decoded(data: Any, layout: Layout, n: int) -> np.ndarray:
         return values + layout.inter if layout.inter else values
 
 
-def _taken(stream: Any, count: int) -> memoryview:
+def _passed(stream: Any, count: int) -> int:
+    """How many of so many bytes there were to pass over."""
+    left = count
+    while left and (block := stream.read(min(left, 1 << 20))):
+        left -= len(block)
+    return count - left
+
+
+def taken(stream: Any, count: int) -> memoryview:
     """So many bytes, or what there is: room for many is claimed from the system, and touched only as they come."""
     room = np.empty(count, np.uint8).data
     have = 0

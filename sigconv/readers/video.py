@@ -1,9 +1,9 @@
 """Video: frames of any file that FFmpeg knows, through PyAV, in the memory of a few of them. Extra: sigconv[video].
 
 Frames are as they are stored: a phone's note to turn them is not followed, sound is not read. A file is wrong where it
-ends before its own count of frames, or where a frame of it is damaged; MPEG streams do not say how many they hold, and
-one that was cut between two frames reads as a shorter one. Only formats that hold their frames themselves are opened:
-playlists, which name other files and addresses, are not.
+ends before its own count of frames or its own length (of Matroska and AVI), or where a frame of it is damaged; MPEG
+streams do not say how much they hold, and one that was cut between two frames reads as a shorter one. Only formats that
+hold their frames themselves are opened: playlists, which name other files and addresses, are not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from sigconv import files, nd
-from sigconv.readers import _matroska
+from sigconv.readers import _matroska, _riff
 
 MOST_FILE = 1 << 44  # bytes
 MOST_PIXELS = 8192 * 4320  # of a frame: what is sold as 8K
@@ -202,6 +202,7 @@ class _Source:
     stream: Any
     header: Header
     fail: Fail
+    lacking: str = ""  # what is wrong with its length
     packets: int = 0  # read so far
 
     def frames(self) -> Iterator[Any]:
@@ -217,6 +218,8 @@ class _Source:
             yield frame
         if self.header.frames is not None and self.packets < self.header.frames:
             raise self.fail(f"truncated: its header says {self.header.frames} frames, and {self.packets} are left")
+        if self.lacking:  # told last: frames before the cut are whole
+            raise self.fail(self.lacking)
         if not count:
             raise self.fail("it holds no frame")
 
@@ -239,6 +242,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[_Source]:
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open(path, "rb"))  # no name for FFmpeg to take for an address
         _matroska.check(file, fail)
+        lacking = _riff.lacking(file)
         with _telling(fail):
             container = stack.enter_context(av.open(file, options=bounds, metadata_errors="replace"))
         if not container.streams.video:
@@ -249,7 +253,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[_Source]:
             raise fail("its pictures are coded in a way that is not known here")
         codec.options = {"max_pixels": str(MOST_PIXELS)}
         codec.thread_count, codec.thread_type = THREADS, "AUTO"
-        yield _Source(container, stream, _header(container, stream, fail), fail)
+        yield _Source(container, stream, _header(container, stream, fail), fail, lacking)
 
 
 def _header(container: Any, stream: Any, fail: Fail) -> Header:
