@@ -26,12 +26,17 @@ AHEAD = 1 << 15  # complex values it transforms before
 
 def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
     """Block after block with all filters, or with as many as the memory allows."""
-    wide = _spectra.laid_out(rows, call, where)
-    blocks = wide.unfold(1, where.period[0], where.hop).movedim(-1, 2)  # rows, blocks, *period
     real = not (bank.complex or rows.is_complex())
     half = real and max(call.stride) == 1
-    found = _spectra.spectra(bank, rows, where)
     n, outs = math.prod(where.period), where.hop // call.stride[0]
+    threads = 1 if sink.grows else torch.get_num_threads()
+    each = threads * 3 * n * rows.element_size() * (1 if rows.is_complex() else 2)
+    long = rows.shape[0] * ((where.blocks - 1) * where.hop + where.period[0]) * math.prod(where.period[1:])
+    beside = 2 * long * rows.element_size()  # the signal as it is laid out
+    sink.require(call.memory, each + beside)
+    wide = _spectra.laid_out(rows, call, where)
+    blocks = wide.unfold(1, where.period[0], where.hop).movedim(-1, 2)  # rows, blocks, *period
+    found = _spectra.spectra(bank, rows, where)
     rest = tuple(slice(0, p) for p in call.positions[1:])
     forward = torch.fft.rfftn if half else torch.fft.fftn
 
@@ -51,9 +56,7 @@ def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> N
                 place = slice(b * outs, min(last * outs, call.positions[0]))
                 sink.put(first, final, y[:, : place.stop - place.start], (row, slice(None), place))
 
-    threads = 1 if sink.grows else torch.get_num_threads()
-    each = threads * 3 * n * rows.element_size() * (1 if rows.is_complex() else 2)
-    for first, final in sink.parts(call.memory, each, 2 * blocks.shape[1] * where.hop * rows.element_size()):
+    for first, final in sink.parts(call.memory, each, beside):
         lines = found(first, final)
         if sink.grows:
             spectra = [forward(row, where.period, where.axes) for row in blocks]

@@ -57,8 +57,7 @@ def _answered(bank: Any, x: Tensor, call: Call, output: str, method: str) -> Ten
     grows = grows or not readable(x, *bank.parameters())
     rows, bad, loud = _finite(rows)
     sink = Sink(rows, len(bank), call.positions, output, grows, x.real.dtype if x.is_complex() else x.dtype)
-    if call.memory is not None and x.dtype != rows.dtype:
-        call = call._replace(memory=call.memory - rows.numel() * rows.element_size())
+    sink.held = rows.numel() * (rows.element_size() * ((x.dtype != rows.dtype) + (bad is not None)) + (bad is not None))
     if 0 not in rows.shape and len(bank):
         _run([method] if method != "auto" else _ranked(bank, rows, call, loud), bank, rows, call, sink)
     y = sink.whole()
@@ -111,14 +110,15 @@ def _finite(rows: Tensor) -> tuple[Tensor, Tensor | None, bool]:
 
 def _touched(bank: Any, bad: Tensor, call: Call) -> Tensor:
     """The positions whose window sees what is not finite: (rows, *positions). N1, N3: nothing else does."""
-    seen = bad.float()
     if bank.kernel_size is None:  # kernels as large as the signal
         return bad.flatten(1).any(1).reshape(-1, *[1] * bank.ndim).expand(-1, *call.positions)
     for axis, (k, s, mode) in enumerate(zip(bank.kernel_size, call.stride, call.modes, strict=True), start=1):
-        line = nd.pad(seen.movedim(axis, -1), ((k // 2, k // 2),), mode)
-        marks = torch.nn.functional.pad(line.cumsum(-1), (1, 0))  # counts: exact in float32 below 2^24 marks a line
-        seen = ((marks[..., k:] - marks[..., : marks.shape[-1] - k])[..., ::s] > 0).float().movedim(-1, axis)
-    return seen > 0
+        seen, wide = nd.pad(bad.movedim(axis, -1), ((k // 2, k // 2),), mode), 1
+        while wide < k:  # a window is two that overlap, each half as wide at least
+            step = min(wide, k - wide)
+            seen, wide = seen[..., :-step] | seen[..., step:], wide + step
+        bad = seen[..., ::s].movedim(-1, axis)
+    return bad
 
 
 def _run(ways: list[str], bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
@@ -167,7 +167,10 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     kernels = kernels.to(like(rows, kernels)).unsqueeze(1)
     responses = rows.shape[0] * math.prod(call.positions) * rows.element_size() * (2 if kernels.is_complex() else 1)
     beside = 2 * rows.numel() * rows.element_size()
-    room = None if call.memory is None else max(call.memory - sink.bytes - int(2 * responses + beside), 1 << 20)
+    room, method = None, "auto"
+    if call.memory is not None:
+        room = max(call.memory - sink.bytes - sink.held - int(2 * responses + beside), 1 << 20)
+        method = "auto" if bank.ndim == 1 else "direct"  # thin slabs of more axes have spectra that keep to no memory
     for first, last in sink.parts(call.memory, 4 * responses, beside):
         y = conv(
             rows.unsqueeze(1),
@@ -177,6 +180,7 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
             padding_mode=call.modes,
             value=call.value,
             flip=True,
+            method=method,
             memory=room,
         )
         sink.put(first, last, y)

@@ -35,6 +35,7 @@ class Sink:
         self, rows: Tensor, filters: int, positions: tuple[int, ...], output: str, grows: bool, dtype: torch.dtype
     ) -> None:
         self.shape, self.output, self.grows = (rows.shape[0], filters, *positions), output, grows
+        self.held = 0  # bytes of what the rows were made into before
         self._convert = OUTPUTS[output]
         self._found: dict[int, Tensor] = {}
         plain = rows.real if rows.is_complex() else rows
@@ -86,7 +87,7 @@ class Sink:
         if memory is None and torch.compiler.is_compiling():  # sizes may be symbols: no loop over them
             yield 0, filters
             return
-        room = ROOM if memory is None else memory - self.bytes - beside
+        room = ROOM if memory is None else memory - self.bytes - self.held - beside
         self.require(memory, each + beside)
         step = max(min(int(room // max(each, 1)), filters), 1)
         for first in range(0, filters, step):
@@ -94,6 +95,7 @@ class Sink:
 
     def require(self, memory: int | None, beside: float) -> None:
         """Refuse a memory that does not hold all responses and what one filter needs beside them."""
+        beside += self.held
         if memory is not None and memory < self.bytes + beside:
             raise TooLittleError(
                 f"memory {memory} is too little: the responses {self.shape} are {self.bytes} bytes, and one filter at "

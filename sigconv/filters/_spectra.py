@@ -32,17 +32,18 @@ def whole(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
     real = not (bank.complex or rows.is_complex())
     strided = max(call.stride) > 1 and not where.dense
     half = real and not strided  # a real signal's spectrum is half a spectrum
+    each = rows.shape[0] * math.prod(where.period) * rows.element_size() * (1 if half or rows.is_complex() else 2)
+    made = 8 * 8 * math.prod(where.period) if bank.kernel_size is None else 0  # a response, on its way
+    sink.require(call.memory, 6 * each + made)
     laid = laid_out(rows, call, where)
     spectrum = (torch.fft.rfftn if half else torch.fft.fftn)(laid, where.period, where.axes)
     del laid
-    each = rows.shape[0] * math.prod(where.period) * rows.element_size() * (1 if half or rows.is_complex() else 2)
     wanted: Any = (..., *(slice(0, n) for n in call.positions))
     if where.dense:
         wanted = (..., *(slice(0, n, s) for n, s in zip(rows.shape[1:], call.stride, strict=True)))
     fold = (1,) * len(where.period) if where.dense else call.stride
     scratch = Scratch(rows, sink.grows)
     found = spectra(bank, rows, where)
-    made = 8 * 8 * math.prod(where.period) if bank.kernel_size is None else 0  # a response, on its way
     for first, last in sink.parts(call.memory, 4 * each + made, 2 * each):
         y = inverse(product(found(first, last), spectrum, fold, half, scratch), where, half)
         y = y.real if real else y
