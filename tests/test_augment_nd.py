@@ -422,7 +422,7 @@ REFUSED = {
     "cutout": (lambda: augment.Cutout((1, 2, 3))(X, G), r"size \(1, 2, 3\) is neither one number of mm"),
     "boxes": (lambda: augment.Cutout(3, count=-1), "count -1 must be at least 0"),
     "matrix": (lambda: augment.transformed(X[0], np.zeros((2, 2))), "takes no 2 axes of space to others"),
-    "generators": (lambda: augment.Flip()(X, G * 2), "zip"),
+    "generators": (lambda: augment.Flip()(X, G * 2), "2 generators for 1 items: give one for each"),
 }
 
 

@@ -88,6 +88,21 @@ def test_what_cannot_be_meant_is_one_line(words, message, tmp_path, monkeypatch)
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_not_finite_is_drawn_as_zeros_and_told_and_nothing_else_is_refused(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(24, 20)).astype("float32")
+    hole, plain, never = x.copy(), x.copy(), np.full_like(x, np.nan)
+    hole, plain[3, 4:6] = hole.astype("float64"), 0
+    hole[3, 4:6] = np.nan, 1e300
+    for name, array in (("hole", hole), ("plain", plain), ("never", never)):
+        np.save(tmp_path / f"{name}.npy", array)
+    for name in ("hole", "plain"):
+        assert show.main(["gabor", "--on", str(tmp_path / f"{name}.npy"), "-o", str(tmp_path / f"{name}.png")]) == 0
+    assert "hole.npy' has 2 numbers that are not finite: zeros are drawn" in capsys.readouterr().err
+    assert (tmp_path / "hole.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    with pytest.raises(console.UsageError, match="never.npy' holds no finite numbers"):
+        show.main(["gabor", "--on", str(tmp_path / "never.npy"), "-o", str(tmp_path / "never.png")])
+
+
 def test_a_signal_of_other_dimensions_is_refused(signals, tmp_path):
     with pytest.raises(console.UsageError, match="auditory has banks for|3 axes of space"):
         show.main(["auditory", "--on", str(signals / "a.nii.gz"), "-o", str(tmp_path / "x.png")])

@@ -106,12 +106,17 @@ def test_words_and_numbers_that_do_not_fit_are_told():
         ({"channels": (4, 8), "levels": 3}, r"channels \(4, 8\) are for 2 levels: expected 3"),
         ({"strides": [2], "levels": 3}, r"strides \[2\] name 1 poolings: expected 2, between 3 levels"),
         ({"strides": [2, 0], "levels": 3}, "strides 0 must be at least 1"),
+        ({"classes": 0}, "classes 0 must be at least 1"),
+        ({"in_channels": 0}, "in_channels 0 must be at least 1"),
     ]
     for options, told in cases:
         with pytest.raises(ValueError, match=told):
             unet.build(**options)
     with pytest.raises(ValueError, match=r"x has shape \(1, 1, 8, 8\): expected"):
         unet.build(ndim=3)(torch.zeros(1, 1, 8, 8))
+    with pytest.raises(ValueError, match=r"x of shape \(1, 1, 3, 8\) leaves one value a channel at the coarsest size"):
+        unet.build(ndim=2, width=1 / 16).train()(torch.zeros(1, 1, 3, 8))
+    assert unet.build(ndim=2, width=1 / 16).train()(torch.zeros(2, 1, 3, 8)).shape == (2, 2, 3, 8)
 
 
 # Normalization
@@ -192,11 +197,20 @@ def test_tiles_equal_the_whole_in_every_ndim(ndim, size):
     assert not unet.tiled(model, x.requires_grad_()).requires_grad
 
 
+def test_tiles_of_an_array_are_an_array():
+    net, x = unet.build("near", ndim=1, width=1 / 4, dropout=0.5).eval(), drawn(1, 1, 200, dtype=torch.float32)
+    assert np.array_equal(unet.tiled(net, x.numpy(), 32), unet.tiled(net, x, 32).numpy())
+    with pytest.raises(TypeError, match="takes a tensor or a NumPy array, not list"):
+        unet.tiled(net, x.tolist(), 32)
+
+
 def test_statistics_over_space_cannot_be_tiled_and_it_is_said():
     x = drawn(1, 1, 40, dtype=torch.float32)
     for options, told in (({"norm": "instance"}, "norm 'instance'"), ({"norm": "batch"}, "norm 'batch' in training")):
         with pytest.raises(ValueError, match=f"a U-Net with {told}, output 'map' cannot be tiled"):
             unet.tiled(unet.build("near", ndim=1, **options), x)
+    with pytest.raises(ValueError, match="norm 'channel', dropout 0.5 in training, output 'map' cannot be tiled"):
+        unet.tiled(unet.build("near", ndim=1, dropout=0.5).train(), x)
     with pytest.raises(ValueError, match="output 'average' cannot be tiled"):
         unet.tiled(unet.build("near", ndim=1, output="average"), x)
     with pytest.raises(ValueError, match=r"x has shape \(1, 1, 40, 3\): expected"):

@@ -109,6 +109,68 @@ def test_scale_differences_and_refusals():
             call()
 
 
+LARGEST = [("int8", 127), ("uint16", 65535), ("int32", 2**31 - 1), ("uint32", 2**32 - 1), ("int64", 2**48)]
+
+
+@pytest.mark.parametrize(("dtype", "most"), LARGEST)
+@pytest.mark.parametrize("method", ready.METHODS)
+def test_resized_whole_numbers_neither_wrap_nor_lose_their_last_digit(dtype, most, method):
+    for value in (most, most - 1):
+        y = ready.resize(np.full((1, 1, 6, 4), value, dtype), (3, 3), method=method)
+        assert y.dtype == np.dtype(dtype)
+        assert (y == value).all()
+
+
+@pytest.mark.parametrize("method", ready.METHODS)
+def test_frames_of_any_kind_of_numbers_are_resized(method):
+    x = torch.rand(1, 2, 8, 6, generator=torch.Generator().manual_seed(0))
+    plain = ready.resize(x, 4, method=method)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        y = ready.resize(x.to(dtype), 4, method=method)
+        assert y.dtype == dtype
+        torch.testing.assert_close(y.float(), plain, rtol=0, atol=1e-2)
+    y = ready.resize(torch.complex(x, -x), 4, method=method)
+    torch.testing.assert_close(y, torch.complex(plain, -plain))
+    assert torch.equal(ready.resize(x.repeat(1, 1, 1, 1) > -1, 4, method=method), torch.ones(1, 2, 5, 4) > 0)
+    far = torch.full((1, 1, 4, 4), 2**60 + 1)
+    if method == "nearest":
+        assert (ready.resize(far, 2, method=method) == 2**60 + 1).all()
+    else:
+        with pytest.raises(ValueError, match="reaches from 1152921504606846977 to .* take method 'nearest'"):
+            ready.resize(far, 2, method=method)
+
+
+WIDER = {"bool": "int8", "int8": "int16", "uint8": "int16", "int16": "int32", "uint16": "int32", "int32": "int64"}
+
+
+@pytest.mark.parametrize(("dtype", "wider"), [*WIDER.items(), ("uint32", "int64"), ("float16", "float16")])
+def test_differences_are_of_a_kind_that_holds_them(dtype, wider):
+    info = (np.finfo if dtype == "float16" else np.iinfo)("int8" if dtype == "bool" else dtype)
+    low, high = (0, 1) if dtype in ("bool", "float16") else (info.min, info.max)
+    y = ready.difference(np.array([low, high, low], dtype).reshape(3, 1, 1))
+    assert y.dtype == np.dtype(wider)
+    assert y.ravel().tolist() == [int(high) - int(low), int(low) - int(high)]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_differences_of_64_bits_are_right_or_refused(dtype):
+    near = np.array([2**62, 2**62 - 3], dtype).reshape(2, 1, 1)
+    assert ready.difference(near).ravel().tolist() == [-3]
+    with pytest.raises(ValueError, match=f"x of torch.{dtype} reaches from 0 to 9223372036854775807|differences would"):
+        ready.difference(np.array([-(2**62) if dtype == "int64" else 2**63, 2**62], dtype).reshape(2, 1, 1))
+
+
+def test_more_frames_than_memory_holds_are_one_line():
+    for call in (
+        lambda: ready.clip(10, 10**15),
+        lambda: ready.segments(10, 10**15),
+        lambda: ready.clips(10, 4, 10**15),
+        lambda: ready.resize(torch.zeros(1, 1, 2, 2), 10**10),
+    ):
+        with pytest.raises(ValueError, match="(length|count|size) 1000+ asks for .* more than this machine holds"):
+            call()
+
+
 @pytest.mark.parametrize("speed", [-2, -1, 0, 1, 3])
 def test_fb9_a_speed_is_a_slant_in_space_and_time(speed):
     x = torch.zeros(8, 5, 40)

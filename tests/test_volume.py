@@ -19,6 +19,7 @@ from sigconv.transforms.volume._axis import weights
 from sigconv.transforms.volume._axis import window as averaged
 from sigconv.transforms.volume._grids import Way, turned
 
+A = np.eye(4)
 EVERY_ORDER = ["".join(p) for axes in itertools.permutations(["LR", "PA", "IS"]) for p in itertools.product(*axes)]
 
 
@@ -408,6 +409,32 @@ def test_anything_with_an_affine_is_a_volume():
     assert onto[0].shape == (1, 4, 4, 4)
 
 
+KEPT = {
+    "the same spacing": lambda x, **given: volume.resample(x, spacing=(2.0, 2.0, 2.0), **given),
+    "the same shape": lambda x, **given: volume.resample(x, shape=(4, 5, 6), order=3, **given),
+    "the same grid": lambda x, **given: volume.resample(x, like=((4, 5, 6), 2 * A - np.diag([0, 0, 0, 1])), **given),
+    "labels": lambda x, **given: volume.resample(x, spacing=2.0, order=0, **given),
+    "the same directions": lambda x, **given: volume.reorient(x, codes="RAS", **given),
+    "cut to all": lambda x, **given: volume.crop_pad(x, shape=(4, 5, 6), **given),
+    "cut": lambda x, **given: volume.crop_pad(x, shape=(2, 5, 6), **given),
+    "cut to a mask": lambda x, **given: volume.crop_to(x, mask=np.ones((4, 5, 6)), **given),
+}
+
+
+@pytest.mark.parametrize("way", KEPT)
+def test_what_is_given_back_shares_no_memory_with_what_was_given(way):
+    place = np.diag([2.0, 2.0, 2.0, 1.0])
+    for kind in (np.asarray, torch.from_numpy, lambda x: nifti.Volume(x, place, {})):
+        x = np.arange(120.0).reshape(4, 5, 6)
+        given = {} if isinstance(kind(x), nifti.Volume) else {"affine": place}
+        y = KEPT[way](kind(x), **given)
+        (y.data if isinstance(y, nifti.Volume) else y[0])[...] = -1
+        np.testing.assert_array_equal(x, np.arange(120.0).reshape(4, 5, 6))
+    x = torch.rand(2, 4, 5, 6, dtype=torch.float64)
+    each = torch.stack([KEPT[way](one, affine=place)[0] for one in x])
+    assert torch.equal(torch.func.vmap(lambda one: KEPT[way](one, affine=place)[0])(x), each)
+
+
 SCANS = [
     "nibabel/anatomical.nii",
     "hippocampus/images/hippocampus_001.nii.gz",
@@ -440,7 +467,7 @@ def test_real_scans_stay_where_they_are_in_mm(name, data_root):
         assert np.abs(centre_of_mass(back.data, back.affine) - where).max() < 0.5 * size
 
 
-A, X = np.eye(4), np.zeros((4, 4, 4))
+X = np.zeros((4, 4, 4))
 REFUSED = {
     "no grid": (lambda: volume.resample(X, A), "give one of the three"),
     "two grids": (lambda: volume.resample(X, A, spacing=1, shape=2), "give one of the three"),
@@ -453,7 +480,7 @@ REFUSED = {
     "tiny spacing": (lambda: volume.resample(X, A, spacing=1e-9), "give it in mm"),
     "no order": (lambda: volume.resample(X, A, spacing=1, order=2), r"order 2 is not one of \[0, 1, 3\]"),
     "no samples": (lambda: volume.resample(X[:0], A, spacing=1), "no samples"),
-    "few axes": (lambda: volume.resample(X[0], A, spacing=1), "fewer axes than the 3"),
+    "few axes": (lambda: volume.resample(X[0], A, spacing=1), "fewer axes than the 3 .* give it axes of length 1"),
     "same axes": (lambda: volume.resample(X, A, spacing=1, axes=(0, 1, 1)), r"axes \(0, 1, 1\) are not 3 different"),
     "other affine": (lambda: volume.resample(X, A, like=((2, 2), np.eye(3))), r"like has an affine \(3, 3\)"),
     "codes": (lambda: volume.reorient(X, A, "RAP"), "codes 'RAP' are not three letters"),

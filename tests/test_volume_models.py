@@ -11,7 +11,7 @@ from torch import nn
 
 import sigconv as sc
 from sigconv import models
-from sigconv.models import resnet, spacetime, two_stream
+from sigconv.models import c3d, resnet, spacetime, two_stream
 
 META = torch.device("meta")
 
@@ -227,6 +227,10 @@ def test_words_and_numbers_that_do_not_fit_are_told():
         (spacetime.build, {"channels": ()}, r"channels \(\) must name at least one stage"),
         (spacetime.build, {"positions": (2, 2)}, r"positions \(2, 2\) has 2 entries for 4 spatial axes"),
         (spacetime.build, {"norm": "group"}, "norm 'group' is not one of"),
+        (spacetime.build, {"classes": 0}, "classes 0 must be at least 1"),
+        (spacetime.build, {"in_channels": 0}, "in_channels 0 must be at least 1"),
+        (c3d.build, {"classes": 0}, "classes 0 must be at least 1"),
+        (c3d.build, {"in_channels": 0}, "in_channels 0 must be at least 1"),
         (two_stream.build, {"variant": "late"}, "two_stream variant 'late' is not one of"),
         (two_stream.build, {"channels": ()}, r"channels \(\) must name at least one convolution"),
         (two_stream.build, {"directions": 3}, "directions 3 is odd"),

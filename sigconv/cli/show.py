@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
     out = Path(options["output"])
     _outputs.place(out, suffixes=(".png", ".html"))
     signal, rates = _signal(options["on"]) if options["on"] else (None, None)
+    signal = None if signal is None else _finite(signal, options["on"])
     fs = rates if options["fs"] is None else options["fs"]
     ndim = signal.ndim if options["ndim"] is None and signal is not None else options["ndim"]
     bank = _bank(spec, ndim, fs)
@@ -111,7 +112,22 @@ def _plain(x: Any, path: str) -> Any:
     """Real numbers along at least one axis, in float32."""
     if x.ndim == 0 or x.size == 0 or x.dtype.kind not in "biuf":
         raise console.UsageError(f"--on {path!r} holds {x.dtype} of shape {x.shape}: expected real numbers along axes")
-    return x.astype("float32")
+    import numpy as np
+
+    with np.errstate(over="ignore"):  # what is beyond float32 is told with all that is not finite
+        return x.astype(np.float32)
+
+
+def _finite(x: Any, path: str) -> Any:
+    """The signal with zeros for what is not finite, and told so: filters would spread it over all they reach."""
+    import numpy as np
+
+    sound = np.isfinite(x)
+    if not sound.any():
+        raise console.UsageError(f"--on {path!r} holds no finite numbers: there is nothing to draw")
+    if not sound.all():
+        console.say(f"{path!r} has {x.size - sound.sum()} numbers that are not finite: zeros are drawn in their place")
+    return np.where(sound, x, x.dtype.type(0))
 
 
 def _read(arguments: list[str]) -> tuple[dict[str, Any], str]:

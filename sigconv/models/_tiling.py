@@ -12,12 +12,13 @@ from torch import Tensor
 from sigconv import nd
 
 
-def tiled(model: Any, x: Tensor, tile: Any = 64) -> Tensor:
+def tiled(model: Any, x: Any, tile: Any = 64) -> Any:
     """model(x) tile by tile: the same map to rounding, in the memory of one tile and the answers.
 
-    x (batch, in_channels, *space) -> (batch, classes, *space), without gradient. tile, samples that are answered for at
-    a time, one number or one per axis, rounded up to whole steps; each is computed with the halo that its answers
-    depend on. ValueError where they depend on more: norm "instance", or "batch" in training; output "average".
+    x (batch, in_channels, *space) -> (batch, classes, *space), tensor or array, without gradient. tile, samples that
+    are answered for at a time, one number or one per axis, rounded up to whole steps; each is computed with the halo
+    that its answers depend on. ValueError where they depend on more: norm "instance", or "batch" or dropout in
+    training; output "average".
 
     >>> from sigconv import models
     >>> net = models.unet.build("near", ndim=1, classes=3).eval()
@@ -25,10 +26,17 @@ def tiled(model: Any, x: Tensor, tile: Any = 64) -> Tensor:
     >>> torch.allclose(tiled(net, x, 32), net(x), atol=1e-5)
     True
     """
-    learning = model.norm == "batch" and model.training
+    learning = model.training and (model.norm == "batch" or model.drop.p > 0)
     if model.norm == "instance" or learning or model.output != "map":
-        why = f"norm {model.norm!r}{' in training' * learning}, output {model.output!r}"
+        drop = f", dropout {model.drop.p}" if model.drop.p else ""
+        why = f"norm {model.norm!r}{drop}{' in training' * learning}, output {model.output!r}"
         raise ValueError(f"a U-Net with {why} cannot be tiled: take norm 'channel', or 'batch' after model.eval()")
+    return _tiled(x, model, tile)
+
+
+@nd.numpy_too
+def _tiled(x: Tensor, model: Any, tile: Any) -> Any:
+    """Answers to a tensor, a tile after the other."""
     if x.ndim != 2 + model.ndim or 0 in x.shape[2:]:
         return model(x)  # which says what it expects
     asked, places = nd.ntuple(tile, model.ndim, "tile"), []
@@ -44,7 +52,7 @@ def tiled(model: Any, x: Tensor, tile: Any = 64) -> Tensor:
             y = model(x[seen])
             out = y.new_empty(*y.shape[:2], *x.shape[2:]) if out is None else out
             out[there] = y[inner]
-    return out  # type: ignore[return-value]  # there is one place at least
+    return out
 
 
 def fitting(size: Sequence[int], levels: int, *, spacing: Any = 1.0, least: int = 4) -> tuple[tuple[int, ...], ...]:

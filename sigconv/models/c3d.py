@@ -45,6 +45,7 @@ def build(
     78409573
     """
     nd.one_of(variant, VARIANTS, "c3d variant")
+    in_channels, classes = nd.count(in_channels, "in_channels"), nd.count(classes, "classes")
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = in_channels
     for i, group in enumerate(GROUPS, 1):

@@ -63,6 +63,7 @@ def build(
     torch.Size([2, 3])
     """
     nd.one_of(variant, VARIANTS, "spacetime variant")
+    in_channels, classes = nd.count(in_channels, "in_channels"), nd.count(classes, "classes")
     if not channels:
         raise ValueError(f"channels {tuple(channels)} must name at least one stage")
     taps, windows = nd.ntuple(kernel_size, ndim, "kernel_size"), nd.ntuple(pool, ndim, "pool")

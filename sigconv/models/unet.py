@@ -10,6 +10,7 @@ tiled answers for a whole scan tile by tile, fitting says which axes of a scan t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,12 +84,12 @@ def build(
     nd.one_of(variant, VARIANTS, "unet variant")
     given = {"ndim": ndim, "in_channels": in_channels, "classes": classes, "norm": norm}
     found = usual({name: USUAL[name] for name in given}, variant, given)
-    axes = nd.count(found["ndim"], "ndim")
+    axes, into, out = (nd.count(found[name], name) for name in ("ndim", "in_channels", "classes"))
     wide = [scaled(n, width) for n in _channels(variant, channels, levels)]
     options = {"kernel_size": kernel_size, "norm": found["norm"], "residual": residual, "depthwise": depthwise}
     options |= {"ndim": axes, "activation": activation}
     steps = _strides(strides, len(wide), axes)
-    return UNet(found["in_channels"], found["classes"], wide, steps, variant == "2016", dropout, output, options)
+    return UNet(into, out, wide, steps, variant == "2016", dropout, output, options)
 
 
 class UNet(nn.Module):
@@ -137,6 +138,8 @@ class UNet(nn.Module):
             axes = ", ".join(["batch", "channels", *["n"] * self.ndim])
             raise ValueError(f"x has shape {tuple(x.shape)}: expected ({axes}) of {self.ndim} axes of space")
         size = x.shape[2:]
+        if self.training and self.norm == "batch":
+            _varied(x, self.step)
         y = nd.pad(x, tuple((0, -n % step) for n, step in zip(size, self.step, strict=True)), "replicate")
         kept = []
         for down, pool in itertools.zip_longest(self.down, self.pool):
@@ -211,6 +214,15 @@ class Double(nn.Module):
         """The two convolutions, and the shortcut where there is one."""
         y = self.norm2(self.conv2(self.act1(self.norm1(self.conv1(x)))))
         return self.act2(y if self.skip is None else y + self.skip(x))
+
+
+def _varied(x: Tensor, step: Sequence[int]) -> None:
+    """Refuse what the coarsest normalization would have a single value of each channel of."""
+    if x.shape[0] * math.prod(-(-n // s) for n, s in zip(x.shape[2:], step, strict=True)) == 1:
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} leaves one value a channel at the coarsest size, which has no deviation: "
+            "train on larger or more items, or with norm 'channel'"
+        )
 
 
 def _carrying(layer: Any) -> None:

@@ -17,9 +17,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
+from sigconv.transforms.volume._limits import affordable
 
 SHORT = ("loop", "hold", "refuse")
 METHODS = ("bilinear", "area", "nearest")
+NEXT = {  # whole numbers in which differences of these do not wrap
+    torch.bool: torch.int8,
+    torch.int8: torch.int16,
+    torch.uint8: torch.int16,
+    torch.int16: torch.int32,
+    torch.uint16: torch.int32,
+    torch.int32: torch.int64,
+    torch.uint32: torch.int64,
+    torch.uint64: torch.int64,
+}
+EXACT = 1 << 48  # up to which means in float64 miss a whole number by far less than a half
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)  # of Kinetics-400, as torchvision's nets expect
 
 
@@ -54,6 +66,7 @@ def clips(frames: int, length: int, count: int, *, stride: int = 1, short: str =
     """
     room = max(_room(frames, length, stride, short), 0)
     count = nd.count(count, "count")
+    affordable((count, length), 8, f"count {count}")
     firsts = torch.tensor([room // 2] if count == 1 else [room * n // (count - 1) for n in range(count)])
     return _placed(firsts, frames, length, stride, short)
 
@@ -68,6 +81,7 @@ def segments(frames: int, length: int, *, generator: torch.Generator | None = No
     ([1, 3, 5, 7, 9], [0, 0, 1, 1])
     """
     frames, length = nd.count(frames, "frames"), nd.count(length, "length")
+    affordable((length,), 8, f"length {length}")
     place = torch.full((length,), 0.5) if generator is None else torch.rand(length, generator=generator)
     wide = frames / length
     return ((torch.arange(length) + place.double()) * wide).long().clamp_max(frames - 1)
@@ -78,6 +92,7 @@ def _room(frames: int, length: int, stride: int, short: str) -> int:
     frames, span = nd.count(frames, "frames"), (nd.count(length, "length") - 1) * nd.count(stride, "stride") + 1
     if nd.one_of(short, SHORT, "short") == "refuse" and frames < span:
         raise ValueError(f"{frames} frames are too few for a clip of {length}, every {stride}-th: it spans {span}")
+    affordable((length,), 8, f"length {length}")
     return frames - span
 
 
@@ -92,7 +107,7 @@ def resize(x: Any, size: int | Sequence[int], *, method: str = "bilinear") -> An
 
     size     (height, width), or one number: the shorter side's, the other keeping its share
     method   "bilinear" and "area" look at all that becomes one pixel when there are fewer; "nearest" makes no new
-             values. Integers are rounded
+             values. Integers are rounded; those beyond 2^48 have no exact means, and are a ValueError
 
     >>> resize(torch.zeros(3, 8, 120, 160), 60).shape
     torch.Size([3, 8, 60, 80])
@@ -107,23 +122,44 @@ def resize(x: Any, size: int | Sequence[int], *, method: str = "bilinear") -> An
         new = nd.ntuple(size, 2, "size", least=1)
     if new == (height, width):
         return x.clone()
-    rows = x.reshape(-1, 1, height, width)
-    found = _resized(rows if rows.is_floating_point() else rows.float(), new, method)
-    return _back(found, x.dtype).reshape(*x.shape[:-2], *new)
+    affordable((*x.shape[:-2], *new), x.itemsize, f"size {size}")
+    if method == "nearest":
+        for axis, (m, n) in enumerate(zip(new, (height, width), strict=True), x.ndim - 2):
+            place = (torch.arange(m, dtype=torch.float64) + 0.5) * n / m
+            x = x.index_select(axis, place.long().to(x.device))
+        return x
+    if x.is_complex():
+        return torch.complex(*(_resized(part, new, method) for part in (x.real, x.imag)))
+    return _resized(x, new, method)
 
 
-def _resized(rows: Tensor, new: tuple[int, ...], method: str) -> Tensor:
-    if method != "bilinear":
-        return F.interpolate(rows, new, mode="nearest-exact" if method == "nearest" else "area")
-    return F.interpolate(rows, new, mode="bilinear", align_corners=False, antialias=True)
+def _resized(x: Tensor, new: tuple[int, ...], method: str) -> Tensor:
+    """Means of real numbers, as numbers of the same kind again."""
+    rows = _summable(x).reshape(-1, 1, *x.shape[-2:])
+    options: dict[str, Any] = {"mode": "bilinear", "antialias": True} if method == "bilinear" else {"mode": "area"}
+    found = F.interpolate(rows, new, **options)
+    if not x.is_floating_point():
+        low, high = (0, 1) if x.dtype == torch.bool else (torch.iinfo(x.dtype).min, torch.iinfo(x.dtype).max)
+        found = found.round().clamp(low, high)
+    return found.to(x.dtype).reshape(*x.shape[:-2], *new)
 
 
-def _back(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Numbers of this type again, rounded to its whole ones if it has no others."""
-    if dtype.is_floating_point:
-        return x.to(dtype)
-    limits = torch.iinfo(dtype)
-    return x.round().clamp(limits.min, limits.max).to(dtype)
+def _summable(x: Tensor) -> Tensor:
+    """Real numbers in a precision that holds them."""
+    if x.is_floating_point() or x.dtype.itemsize < 4:
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+    if x.dtype.itemsize == 8:
+        low, high = _ends(x)
+        if max(-low, high) > EXACT:
+            raise ValueError(f"x of {x.dtype} reaches from {low} to {high}, beyond exact means: take method 'nearest'")
+    return x.double()
+
+
+def _ends(x: Tensor) -> tuple[int, int]:
+    """The least and the largest of whole numbers of 64 bits."""
+    zero = -(1 << 63) if x.dtype == torch.uint64 else 0  # torch compares signed numbers only
+    low, high = (x.long() ^ zero).aminmax()
+    return int(low) - zero, int(high) - zero
 
 
 @nd.numpy_too
@@ -177,7 +213,9 @@ def normalize(x: Any, mean: Any = MEAN, std: Any = STD) -> Any:
 
 @nd.numpy_too
 def difference(x: Any) -> Any:
-    """Each frame minus the one before: (…, frames, height, width) -> (…, frames - 1, height, width); bytes as int16.
+    """Each frame minus the one before: (…, frames, height, width) -> (…, frames - 1, height, width).
+
+    Whole numbers become signed ones twice as wide, bytes int16, so that none wraps; ValueError where 64 bits do not do.
 
     >>> difference(torch.tensor([3, 1, 4], dtype=torch.uint8).reshape(3, 1, 1)).flatten().tolist()
     [-2, 3]
@@ -185,7 +223,11 @@ def difference(x: Any) -> Any:
     _extent(x)
     if x.shape[-3] < 2:
         raise ValueError(f"x of shape {tuple(x.shape)} has 1 frame: between at least 2 there is a difference")
-    return (x.short() if x.dtype == torch.uint8 else x).diff(dim=-3)
+    if x.dtype in (torch.int64, torch.uint64):
+        low, high = _ends(x)
+        if max(high - low, high) >= 1 << 63:
+            raise ValueError(f"x of {x.dtype} reaches from {low} to {high}: make it floating, differences would wrap")
+    return x.to(NEXT.get(x.dtype, x.dtype)).diff(dim=-3)
 
 
 class Slices(NamedTuple):

@@ -10,13 +10,20 @@ from torch import Tensor
 
 
 def uniforms(generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
-    """Numbers in [-1, 1), a row of count for each generator: (batch, count), of like's dtype and device."""
-    return torch.stack([torch.rand(count, generator=g) for g in generators]).to(like) * 2 - 1
+    """Numbers in [-1, 1), a row of count for each generator: (batch, count), of like's dtype, floating, and device."""
+    return torch.stack([torch.rand(count, generator=g) for g in generators]).to(_fractional(like)) * 2 - 1
 
 
 def normals(generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
-    """Normal numbers of like's shape, each item's from its own generator."""
+    """Normal numbers of like's shape and dtype, floating, each item's from its own generator."""
+    _fractional(like)
     return torch.stack([torch.randn(like.shape[1:], generator=g) for g in generators]).to(like)
+
+
+def _fractional(like: Tensor) -> Tensor:
+    if not (like.is_floating_point() or like.is_complex()):
+        raise ValueError(f"like is {like.dtype}, which would cut the numbers off: give a floating tensor, like.float()")
+    return like
 
 
 def betas(generators: Sequence[torch.Generator], alpha: float) -> Tensor:

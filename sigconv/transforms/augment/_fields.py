@@ -16,7 +16,8 @@ def knots(space: Sequence[int], apart: Sequence[float]) -> tuple[int, ...]:
     (6, 1)
     """
     return tuple(
-        1 if math.isinf(step) else math.floor((n - 1) / step) + 4 for n, step in zip(space, apart, strict=True)
+        1 if math.isinf(step) else math.floor(min((n - 1) / step, 2.0**62)) + 4
+        for n, step in zip(space, apart, strict=True)
     )
 
 

@@ -14,6 +14,7 @@ from sigconv import nd
 from sigconv.transforms.augment._fields import field, knots
 from sigconv.transforms.augment._maps import Part, chosen, draws, lengths
 from sigconv.transforms.augment._options import amount, axes_of, part_of, rates
+from sigconv.transforms.volume._limits import affordable, filling
 
 
 class Grey(Part):
@@ -70,6 +71,8 @@ class Noise(Grey):
 class Gamma(Grey):
     """Bend the grey scale of each channel by a power between 1 / (1 + amount) and 1 + amount; its ends stay.
 
+    Values that are not finite are left out of the scale and stay what they are.
+
     >>> Gamma(1.0)(torch.tensor([[[0.0, 1.0, 4.0]]]), [torch.Generator().manual_seed(0)])
     tensor([[[0.0000, 0.6295, 4.0000]]])
     """
@@ -86,11 +89,16 @@ class Gamma(Grey):
         power = math.exp(math.log1p(self.amount) * draws(generator, 1)[0])
         if power == 1:
             return x
-        rows = x.reshape(len(x), -1)
-        low = rows.amin(1).reshape(-1, *[1] * (x.ndim - 1))
-        wide = rows.amax(1).reshape(low.shape) - low
-        bent = ((x - low) / torch.where(wide > 0, wide, torch.ones_like(wide))).pow(power)
-        return torch.where(wide > 0, low + wide * bent, x)
+        rows = x.reshape(len(x), -1).to(
+            torch.promote_types(x.dtype, torch.float32)
+        )  # half of float16's span is its most
+        sound = rows.isfinite()
+        low = rows.masked_fill(~sound, math.inf).amin(1, keepdim=True)
+        wide = rows.masked_fill(~sound, -math.inf).amax(1, keepdim=True) - low
+        moves = sound & (wide > 0)
+        share = (rows - low) / torch.where(wide > 0, wide, torch.ones_like(wide))
+        bent = torch.where(moves, share, torch.ones_like(rows)).pow(power)
+        return torch.where(moves, low + wide * bent, rows).to(x.dtype).reshape(x.shape)
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,9 @@ class Bias(Grey):
         space = tuple(x.shape[1:])
         axes, fs = axes_of(self.axes, len(space)), rates(self.fs, len(space))
         apart = [self.knots * rate if axis in axes else math.inf for axis, rate in enumerate(fs)]
-        values = 2 * torch.rand(knots(space, apart), generator=generator) - 1
+        grid = knots(space, apart)
+        affordable(grid, 4, f"a field of knots {self.knots} mm apart", "set them farther apart")
+        values = 2 * torch.rand(grid, generator=generator) - 1
         return x * (self.amount * field(values.to(x), space, apart)).exp()
 
 
@@ -158,7 +168,7 @@ class Cutout(Grey):
         longest = self.size if isinstance(self.size, Sequence) else (self.size,) * len(space)
         if len(longest) != len(space) or not all(side >= 0 for side in longest):
             raise ValueError(f"size {self.size} is neither one number of mm, at least 0, nor {len(space)} of them")
-        y = x.clone()
+        y, value = x.clone(), filling(self.value, x.dtype)
         for _ in range(self.count):
             box: list[Any] = [slice(None)]
             numbers = draws(generator, 2 * len(space))
@@ -168,5 +178,5 @@ class Cutout(Grey):
                 wide = n if math.isinf(most) else min(round(most * rate * (u + 1) / 2), n)
                 first = math.floor((v + 1) / 2 * (n - wide + 1))
                 box.append(slice(first, first + wide))
-            y[tuple(box)] = self.value
+            y[tuple(box)] = value
         return y

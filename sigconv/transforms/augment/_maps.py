@@ -25,6 +25,9 @@ class Part:
 
     def __call__(self, x: Tensor, generators: Sequence[torch.Generator], y: Tensor | None = None) -> Any:
         """A batch as it becomes: x alone, or (x, y) where maps are given."""
+        for what, many in (("generators", generators), ("label maps", x if y is None else y)):
+            if len(many) != len(x):
+                raise ValueError(f"{len(many)} {what} for {len(x)} items: give one for each")
         maps = [None] * len(x) if y is None else list(y)
         pairs = [self.vary(one, its, generator) for one, its, generator in zip(x, maps, generators, strict=True)]
         varied = torch.stack([one for one, _ in pairs]) if pairs else x

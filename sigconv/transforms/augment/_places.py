@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigconv import nd
 from sigconv.transforms.augment._fields import field, knots
 from sigconv.transforms.augment._maps import Part, chosen, draws, lengths
 from sigconv.transforms.augment._moves import Move, Places, linear, places_of, rotation, taken
 from sigconv.transforms.augment._options import amount, axes_of, part_of, rates
+from sigconv.transforms.volume._limits import affordable
+from sigconv.transforms.volume._points import ORDERS
 
 
 class Geometric(Part):
@@ -158,6 +161,7 @@ class Elastic(Geometric):
             raise ValueError(f"knots {self.knots} mm apart may fold {self.distance} mm: expected more than {least:g}")
         apart = [self.knots * rate if axis in axes else math.inf for axis, rate in enumerate(fs)]
         meant, grid = chosen(generator, self.share), knots(space, apart)
+        affordable((len(axes), *grid), 4, f"a field of knots {self.knots} mm apart", "set them farther apart")
         values = self.distance * (2 * torch.rand(len(axes), *grid, generator=generator) - 1)
 
         def bent(places: Places) -> Places:
@@ -185,7 +189,10 @@ class Warp(Geometric):
             raise ValueError(f"{wrong[0]!r} moves no samples: put it into a Chain")
         if any(isinstance(part, Elastic) for part in parts[:-1]):
             raise ValueError(f"{parts!r}: Elastic must be the last, for its knots lie over the space as it is then")
-        self.parts, self.order, self.padding_mode = parts, order, padding_mode
+        if order not in (None, *ORDERS):
+            raise ValueError(f"order {order!r} is not one of {list(ORDERS)}")
+        self.parts, self.order = parts, order
+        self.padding_mode = nd.one_of(padding_mode, ("zeros", *nd.EXTEND), "padding_mode")
 
     def move(self, space: tuple[int, ...], generator: torch.Generator) -> Move | None:
         """All moves, the last one first: a value is looked up the way back."""

@@ -29,6 +29,7 @@ def sampled(x: Tensor, places: Tensor, *, axis: int = -1, padding_mode: str = "r
     >>> sampled(torch.arange(5.0)[None], torch.tensor([[0.5, 2.0, 4.25]]), padding_mode="replicate")
     tensor([[0.5000, 2.0000, 4.0000]])
     """
+    nd.one_of(padding_mode, ("zeros", *nd.EXTEND), "padding_mode")
     places = places.reshape(len(x), *[1] * (x.ndim - 2), -1)
     below = places.floor()
     rows = x.movedim(axis, -1)

@@ -13,6 +13,8 @@ from torch import Tensor
 from sigconv import nd
 from sigconv.transforms.augment._maps import Part, draws, lengths
 from sigconv.transforms.augment._options import axes_of, part_of
+from sigconv.transforms.volume._limits import affordable
+from sigconv.transforms.volume._space import WIDER
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Flip(Part):
 
     def __post_init__(self) -> None:
         part_of(self.share)
+        named = [label for pair in self.pairs for label in pair]
+        if any(len(pair) != 2 for pair in self.pairs) or len(set(named)) != len(named):
+            raise ValueError(f"pairs {self.pairs} are not pairs of labels, each label in one of them")
 
     def vary(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """x and y mirrored along the same axes."""
@@ -43,10 +48,21 @@ class Flip(Part):
         if not met:
             return x, y
         if y is not None and len(met) % 2:
-            was, y = y, y.clone()
-            for one, other in self.pairs:
-                y[was == one], y[was == other] = other, one
-        return x.flip(met), None if y is None else y.flip(met)
+            y = self._exchanged(y)
+        return _mirrored(x, met), None if y is None else _mirrored(y, met)
+
+    def _exchanged(self, y: Tensor) -> Tensor:
+        """The map with the labels of each pair in each other's place."""
+        was = y.to(WIDER.get(y.dtype, y.dtype))
+        now = was.clone()
+        for one, other in self.pairs:
+            now[was == one], now[was == other] = other, one
+        return now.to(y.dtype)
+
+
+def _mirrored(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """x along these axes the other way, of any dtype."""
+    return x.to(WIDER.get(x.dtype, x.dtype)).flip(tuple(axes)).to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,7 @@ class Crop(Part):
 
     def __post_init__(self) -> None:
         part_of(self.inside)
+        nd.border_modes(self.padding_mode, 1 if isinstance(self.padding_mode, str) else len(self.padding_mode))
 
     def vary(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Both cut alike."""
@@ -79,6 +96,7 @@ class Crop(Part):
             raise ValueError(f"inside {self.inside} needs a label map beside the image")
         short = [max(m - n, 0) for m, n in zip(size, space, strict=True)]
         if any(short):
+            affordable((*x.shape[:1], *size), x.itemsize, f"size {self.size}")
             margins = tuple((s // 2, s - s // 2) for s in short)
             x = nd.pad(x, margins, self.padding_mode)
             y = None if y is None else nd.pad(y, margins, self.padding_mode)

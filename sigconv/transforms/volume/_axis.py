@@ -20,15 +20,20 @@ def window(scale: float) -> float:
     return math.sqrt(2 * (scale * scale - 1)) if scale > 1 + 1e-9 else 0.0
 
 
-def weights(places: Tensor, wide: float, order: int) -> tuple[Tensor, Tensor]:
+FLAT = 2  # samples beyond the last, from which on what goes on as the last one is constant, whatever the order
+
+
+def weights(places: Tensor, wide: float, order: int, n: int | None = None) -> tuple[Tensor, Tensor]:
     """The samples around each place and their weights, (places, taps) each: the interpolant's mean over a width.
 
     places (m,) float64 in samples; order 1 linear, 3 cubic. The weights of a place add up to 1, and their centre is
-    the place.
+    the place. Of n samples, the last of which go on for ever, a width that is longer has no more taps than they need.
 
     >>> weights(torch.tensor([1.25], dtype=torch.float64), 0.0, 1)
     (tensor([[1, 2]]), tensor([[0.7500, 0.2500]], dtype=torch.float64))
     """
+    if n is not None and wide > n + 2 * FLAT:
+        return _beyond(places, wide, order, n)
     half = (1 if order == 1 else 2) + wide / 2
     taps = math.ceil(2 * half - 1e-9)
     first = (places - half).floor().long() + 1
@@ -39,15 +44,30 @@ def weights(places: Tensor, wide: float, order: int) -> tuple[Tensor, Tensor]:
     return index, (_SUM[order](apart + wide / 2) - _SUM[order](apart - wide / 2)) / wide
 
 
+def _beyond(places: Tensor, wide: float, order: int, n: int) -> tuple[Tensor, Tensor]:
+    """The same of a width longer than all there is: what lies beyond the ends is summed up in the end samples."""
+    low, high = places - wide / 2, places + wide / 2
+    first, last = -FLAT, n - 1 + FLAT
+    index = torch.arange(first - FLAT, last + FLAT + 1, device=places.device)
+    inside = [_SUM[order](end.clamp(first, last)[:, None] - index) for end in (high, low)]
+    before = high.clamp_max(first) - low.clamp_max(first)
+    after = high.clamp_min(last) - low.clamp_min(last)
+    ends = torch.tensor([0, n - 1], device=places.device)
+    share = torch.cat([inside[0] - inside[1], before[:, None], after[:, None]], 1) / wide
+    return torch.cat([index, ends]).expand(len(places), -1), share
+
+
 def along(x: Tensor, axis: int, index: Tensor, weight: Tensor) -> Tensor:
     """Weighted sums of samples along an axis, (places, taps) of them; beyond its ends stands the last sample.
+
+    x itself where every sample is where it was.
 
     >>> along(torch.tensor([0.0, 4.0]), 0, torch.tensor([[0, 1], [1, 2]]), torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
     tensor([2., 4.])
     """
     n = x.shape[axis]
     if len(index) == n and bool((weight[index == torch.arange(n, device=x.device)[:, None]] == 1).sum() == n):
-        return x  # every sample is where it was
+        return x
     shape = [-1 if a == axis % x.ndim else 1 for a in range(x.ndim)]
     total = None
     for place, share in zip(index.T, weight.T, strict=True):

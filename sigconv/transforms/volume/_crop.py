@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.transforms.volume._limits import affordable, filling
 from sigconv.transforms.volume._space import Placed, moved, opened, spacings
 
 
@@ -39,7 +40,8 @@ def crop_pad(
     (array([1, 2]), [1.0, 1.0])
     """
     here = opened(x, affine, axes)
-    size = nd.ntuple(shape, here.ndim, "shape", least=1)
+    size, value = nd.ntuple(shape, here.ndim, "shape", least=1), filling(value, here.kind)
+    affordable((*here.x.shape[: here.x.ndim - here.ndim], *size), here.x.itemsize, f"shape {shape}")
     if centre is None:
         starts = [math.trunc((n - m) / 2) for n, m in zip(here.space, size, strict=True)]
     else:
@@ -61,8 +63,9 @@ def crop_to(x: Any, affine: Any = None, *, mask: Any, margin: float = 0.0, axes:
     """
     here = opened(x, affine, axes)
     inside = torch.as_tensor(np.asarray(mask.data if hasattr(mask, "affine") else mask)) != 0
-    if tuple(inside.shape) != here.space:
+    if (*inside.shape, *[1] * here.ndim)[: max(here.ndim, inside.ndim)] != here.space:
         raise ValueError(f"mask {tuple(inside.shape)} has not the shape of x's space, {here.space}")
+    inside = inside.reshape(here.space)  # of a plane, the mask may leave out what x did
     if not bool(inside.any()):
         raise ValueError("mask is empty: there is no box to cut to")
     if not (math.isfinite(margin) and margin >= 0):
@@ -92,4 +95,4 @@ def _filled(y: Tensor, margins: Sequence[tuple[int, int]], padding_mode: str, va
     if any(map(any, margins)):
         return nd.pad(y, tuple(margins), padding_mode, value)
     nd.border_modes(padding_mode, len(margins))
-    return y
+    return y.clone()  # a cut is no view: what is written into it leaves x alone

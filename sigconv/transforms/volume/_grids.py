@@ -72,7 +72,7 @@ def onto(x: Tensor, affine: np.ndarray, target: np.ndarray, way: Way) -> Tensor:
 
 
 def by_axes(x: Tensor, places: Sequence[Tensor], steps: Sequence[float], way: Way) -> Tensor:
-    """The last axes of x, each at its places, which lie so far apart.
+    """The last axes of x, each at its places, which lie so far apart; in memory of its own.
 
     >>> one = np.eye(1)
     >>> by_axes(torch.arange(4), [torch.tensor([0.4, 2.5])], [1.0], Way(one, one, (2,), 0, True, 0.0))
@@ -80,12 +80,13 @@ def by_axes(x: Tensor, places: Sequence[Tensor], steps: Sequence[float], way: Wa
     """
     if way.order == 0 and way.antialias and max(steps) > 1 + SAME and not x.is_floating_point():
         return _voted(x, lambda mask: by_axes(mask, places, steps, replace(way, order=1)))
+    given = x
     for axis, (place, step) in enumerate(zip(places, steps, strict=True), x.ndim - len(places)):
         if way.order == 0:
             x = x.index_select(axis, (place + 0.5).floor().long().clamp(0, x.shape[axis] - 1).to(x.device))
         else:
             x = _at(x, axis, place, window(step) if way.antialias else 0.0, way.order)
-    return x
+    return x.clone() if x is given else x
 
 
 def turned(x: Tensor, way: Way) -> Tensor:
@@ -100,7 +101,7 @@ def turned(x: Tensor, way: Way) -> Tensor:
     if way.votes(x):
         inner = _voted(x, lambda mask: turned(mask, replace(way, order=1, value=0.0)))
         beyond = turned(x.new_zeros(x.shape[lead:]), replace(way, antialias=False, value=1))
-        return torch.where(beyond == 1, torch.tensor(way.value).to(x), inner)
+        return torch.where(beyond == 1, x.new_tensor(way.value), inner)
     if way.order and way.antialias:
         for axis, step in enumerate(way.steps, lead):
             if window(step):
@@ -119,7 +120,7 @@ def turned(x: Tensor, way: Way) -> Tensor:
 
 
 def _at(x: Tensor, axis: int, places: Tensor, wide: float, order: int) -> Tensor:
-    index, weight = weights(places, wide, order)
+    index, weight = weights(places, wide, order, x.shape[axis])
     return along(x, axis, index.to(x.device), weight.to(x.device))
 
 
@@ -136,6 +137,8 @@ def _outside(places: Tensor, n: int) -> Tensor:
 
 def _voted(x: Tensor, told: Callable[[Tensor], Tensor]) -> Tensor:
     """The label with the most weight at each place, of what told makes of each label's mask."""
+    if not x.numel():
+        return told(x.float()).to(x.dtype)
     winner, best = torch.zeros(0), torch.zeros(0)
     for number, label in enumerate(torch.unique(x)):
         share = told((x == label).float())

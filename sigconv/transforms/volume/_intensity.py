@@ -19,13 +19,16 @@ def zscore(x: Tensor, mask: Tensor | None = None, *, ndim: int | None = None) ->
     mask  broadcast to x, bool or numbers of which any but 0 count: where the numbers are taken; all of x unless said
 
     Values that are not finite are left out of the reckoning and stay what they are. A constant volume becomes 0.
-    Returns x's shape and floating dtype; integers become float32. ValueError where a volume has nothing to go by.
+    Returns x's shape and floating dtype; integers become float32. ValueError where a volume has nothing to go by, and
+    for complex x, whose magnitude may be meant.
 
     >>> zscore(torch.tensor([1.0, 3.0, 9.0]), torch.tensor([True, True, False]))
     tensor([-1.,  1.,  7.])
     """
     y = _floating(x)
-    found = [(v.double().mean(), v.double().std(correction=0)) for v in _values(y, mask, ndim)]
+    found = [_moments(v.double()) for v in _values(y, mask, ndim)]
+    if not found:
+        return y.clone()
     mean, deviation = (torch.stack(numbers) for numbers in zip(*found, strict=True))
     return _levelled(y, mean, deviation, ndim)
 
@@ -46,6 +49,8 @@ def percentile(
         raise ValueError(f"percentiles {low} and {high} are not two numbers of 0 … 100, the lower one first")
     y = _floating(x)
     found = [(_quantile(v, low / 100), _quantile(v, high / 100)) for v in _values(y, mask, ndim)]
+    if not found:
+        return y.clone()
     bottom, top = (torch.stack(numbers) for numbers in zip(*found, strict=True))
     return _levelled(y, bottom, top - bottom, ndim).clamp(0, 1)
 
@@ -66,6 +71,9 @@ def window(x: Tensor, centre: float, width: float) -> Tensor:
 
 
 def _floating(x: Tensor) -> Tensor:
+    """Grey values as floating numbers."""
+    if x.is_complex():
+        raise ValueError(f"x of {x.dtype} has no scale of grey values: take its magnitude first, x.abs()")
     return x if x.is_floating_point() else x.float()
 
 
@@ -85,6 +93,14 @@ def _values(x: Tensor, mask: Tensor | None, ndim: int | None) -> Iterator[Tensor
         if not bool(usable.any()):
             raise ValueError(f"volume {number} has no finite value that counts")
         yield volume[usable]
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, in a unit near the largest value: squares of 1e300 overflow, and of 1e-300 vanish."""
+    exponent = math.frexp(float(values.abs().amax()))[1]
+    unit = 2.0 ** min(max(exponent, -1000), 1000)  # by a power of 2 all is divided exactly
+    values = values / unit
+    return values.mean() * unit, values.std(correction=0) * unit
 
 
 def _quantile(values: Tensor, share: float) -> Tensor:

@@ -129,12 +129,22 @@ def blended(
     plan = tiling(space, tuple(parts.shape[parts.ndim - ndim :]), overlap)
     if parts.ndim <= ndim or len(parts) != plan.count:
         raise ValueError(f"parts {tuple(parts.shape)} are not the {plan.count} patches of {plan.size} of {space}")
+    averaged(parts, "parts")
     total = parts.new_zeros(*parts.shape[1 : parts.ndim - ndim], *plan.padded)
-    if not (total.is_floating_point() or total.is_complex()):
-        raise ValueError(f"parts of {parts.dtype} have no means: give floating numbers, or labels as one channel each")
     for part, place, weight in zip(parts, plan.places(), plan.weights(window, parts), strict=True):
         total[place] += part * weight
     return uncovered(total, plan)
+
+
+def averaged(parts: Tensor, name: str) -> None:
+    """Refuse patches whose weighted means would be none.
+
+    >>> averaged(torch.tensor([1, 2]), "parts")
+    Traceback (most recent call last):
+    ValueError: parts of torch.int64 have no means: give floating numbers, or labels as one channel each
+    """
+    if not (parts.is_floating_point() or parts.is_complex()):
+        raise ValueError(f"{name} of {parts.dtype} have no means: give floating numbers, or labels as one channel each")
 
 
 def covered(x: Tensor, plan: Tiling, padding_mode: str) -> Tensor:

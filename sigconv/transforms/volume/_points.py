@@ -88,6 +88,6 @@ def _cubic(near: list[Tensor], t: Tensor) -> Tensor:
 
 _BETWEEN: dict[int, Callable[[list[Tensor], Tensor], Tensor]] = {
     0: lambda near, t: near[0],
-    1: lambda near, t: torch.lerp(near[0], near[1], t),
+    1: lambda near, t: torch.lerp(near[0], near[1], t.to(near[0].dtype)),
     3: _cubic,
 }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.transforms.volume._patches import Tiling, covered, tiling, uncovered
+from sigconv.transforms.volume._patches import Tiling, averaged, covered, tiling, uncovered
 from sigconv.transforms.volume._space import tensor_of
 
 
@@ -37,7 +37,7 @@ def sliding(
 
     Returns (batch, outputs, *space) of the model's dtype, where x lies. The same as blended(model(patches(x))), in the
     memory of one batch of patches and the answer. Where a network sees no farther than r samples, only the outer r of
-    a patch differ from the whole. ValueError where the model's answer is of another size.
+    a patch differ from the whole. ValueError where the model's answer is of another size, or of whole numbers.
 
     >>> sliding(lambda part: 2 * part, torch.arange(6.0).reshape(1, 1, 6), 4)
     tensor([[[ 0.,  2.,  4.,  6.,  8., 10.]]])
@@ -66,6 +66,7 @@ def _one(model: Callable[[Tensor], Tensor], x: Tensor, plan: Tiling, batch: int,
         if parts.ndim != x.ndim + 1 or parts.shape[0] != len(some) or tuple(parts.shape[2:]) != plan.size:
             wanted = ("patches", "outputs", *plan.size)
             raise ValueError(f"the model answers {tuple(parts.shape)} to {len(some)} patches: expected {wanted}")
+        averaged(parts, "the model's answers")
         if not first:
             total = parts.new_zeros(parts.shape[1], *x.shape[1:])
             weights = plan.weights(window, parts)

@@ -17,13 +17,13 @@ WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: tor
 class Placed(NamedTuple):
     """A volume taken up: x (*rest, *space), affine (n + 1, n + 1), and close(x, affine) that gives it back.
 
-    Unsigned integers that torch does little with are taken up as wider ones; bits says how many they had.
+    Unsigned integers that torch does little with are taken up as wider ones; kind says what they were.
     """
 
     x: Tensor
     affine: np.ndarray
     close: Callable[[Tensor, np.ndarray], Any]
-    bits: int
+    kind: torch.dtype
 
     @property
     def ndim(self) -> int:
@@ -50,6 +50,7 @@ def opened(x: Any, affine: Any = None, axes: Sequence[int] | None = None) -> Pla
     if isinstance(x, nifti.Volume):
         if affine is not None:
             raise ValueError("a Volume has an affine of its own: give its data with another one")
+        x = _filled(x)
         data, meta, whole = tensor_of(x.data), x.meta, True
         affine = x.affine
     else:
@@ -60,21 +61,41 @@ def opened(x: Any, affine: Any = None, axes: Sequence[int] | None = None) -> Pla
     place = checked(affine)
     n = len(place) - 1
     if data.ndim < n:
-        raise ValueError(f"x {tuple(data.shape)} has fewer axes than the {n} of its affine {place.shape}")
+        raise ValueError(
+            f"x {tuple(data.shape)} has fewer axes than the {n} of its affine {place.shape}: give it axes of length 1"
+        )
     last = tuple(range(data.ndim - n, data.ndim))
     chosen = tuple(range(n)) if whole and axes is None else last if axes is None else _axes(axes, n, data.ndim)
     array = isinstance(x, np.ndarray)
 
-    def close(y: Tensor, place: np.ndarray) -> Any:
+    def close(y: Tensor, there: np.ndarray) -> Any:
         y = y.movedim(last, chosen).to(data.dtype if data.dtype in WIDER and not y.is_floating_point() else y.dtype)
         if not whole:
-            return (y.detach().numpy() if array else y), place
-        zooms = list(meta.get("spacing", (1.0,) * y.ndim))
-        for axis, size in zip(chosen, spacings(place), strict=True):
-            zooms[axis] = float(size)
-        return nifti.Volume(np.ascontiguousarray(y.numpy()), place, {**meta, "spacing": tuple(zooms)})
+            return (y.detach().numpy() if array else y), there
+        told = [*meta.get("spacing", ()), *[1.0] * y.ndim][: x.ndim]
+        for axis, size in zip(chosen, spacings(there), strict=True):
+            told[axis] = float(size)
+        return nifti.Volume(np.ascontiguousarray(y.numpy()), there, _moved(meta, tuple(told), place, there))
 
-    return Placed(data.to(WIDER.get(data.dtype, data.dtype)).movedim(chosen, last), place, close, 8 * data.itemsize)
+    return Placed(data.to(WIDER.get(data.dtype, data.dtype)).movedim(chosen, last), place, close, data.dtype)
+
+
+def _filled(x: nifti.Volume) -> nifti.Volume:
+    """The same volume with all axes that its affine knows: those a file leaves out are of length 1."""
+    lacking = len(x.affine) - 1 - x.ndim
+    if lacking <= 0:
+        return x
+    shape = tuple(x.data.shape)
+    return x._replace(data=x.data.reshape(*shape[: x.ndim], *[1] * lacking, *shape[x.ndim :]))
+
+
+def _moved(meta: dict[str, Any], steps: tuple[float, ...], old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
+    """What is said of a volume, said of it on another grid: its qform, which may lead to a world of its own, leads the
+    new indices there as it led the old ones."""
+    answer = {**meta, "spacing": steps}
+    if meta.get("qform") is not None and len(old) == 4:
+        answer["qform"] = tuple(map(tuple, (np.array(meta["qform"]) @ np.linalg.inv(old) @ new).tolist()))
+    return answer
 
 
 def checked(affine: Any) -> np.ndarray:
