@@ -71,6 +71,8 @@ def headers(case: Case) -> tuple[nifti.Header, nifti.Header | None]:
     image = nifti.header(case.image)
     if not 3 <= len(image.shape) <= 4:
         raise ValueError(f"{str(case.image)!r} has shape {image.shape}: expected (x, y, z), or (x, y, z, channels)")
+    if image.dtype.kind == "c":
+        raise ValueError(f"{str(case.image)!r} is complex: write its magnitude")
     if case.label is None:
         return image, None
     label = nifti.header(case.label)
@@ -96,6 +98,8 @@ def farthest(shape: Sequence[int], one: np.ndarray, other: np.ndarray) -> float:
 def labels_of(path: Path) -> np.ndarray:
     """A label map as uint8 (x, y, z); ValueError, with the file's name, where values are no labels."""
     data = nifti.read(path).data
+    if data.dtype.kind == "c":
+        raise ValueError(f"{str(path)!r} is complex: labels are whole numbers from 0 to {MOST_LABEL}")
     data = data.reshape(data.shape[:3])
     low, high = data.min(), data.max()
     if not (low >= 0 and high <= MOST_LABEL and (data.dtype.kind in "biu" or bool((data == np.floor(data)).all()))):
@@ -103,18 +107,19 @@ def labels_of(path: Path) -> np.ndarray:
     return data.astype(np.uint8)
 
 
-def named_labels(home: Path, count: int, usual: Iterable[str] = ()) -> tuple[str, ...]:
-    """What labels 0 … count mean: as dataset.json says, else as usual if those are as many, else their numbers.
+def named_labels(home: Path, numbers: Iterable[int], usual: Iterable[str] = ()) -> dict[int, str]:
+    """What labels of these numbers, of dataset.json, and 0 mean: as that says, else as usual, else their numbers.
 
-    >>> named_labels(Path("nowhere"), 2), named_labels(Path("nowhere"), 1, ("tumour",))
-    (('background', '1', '2'), ('background', 'tumour'))
+    The usual names are of labels 1, 2, …, if the labels are these and as many.
+
+    >>> named_labels(Path("nowhere"), (1, 2)), named_labels(Path("nowhere"), (1,), ("tumour",))
+    ({0: 'background', 1: '1', 2: '2'}, {0: 'background', 1: 'tumour'})
     """
-    told = _told(home / "dataset.json")
-    usual = tuple(usual)
-    if told:
-        return tuple(told.get(n, "background" if n == 0 else str(n)) for n in range(max(count, *told) + 1))
-    rest = usual if len(usual) == count else tuple(str(n) for n in range(1, count + 1))
-    return ("background", *rest)
+    told, names = _told(home / "dataset.json"), ("background", *usual)
+    there = sorted({0, *numbers, *told})
+    if not told and there == list(range(len(names))):
+        told = dict(enumerate(names))
+    return {n: told.get(n, str(n) if n else "background") for n in there}
 
 
 def _told(path: Path) -> dict[int, str]:

@@ -15,15 +15,18 @@ from sigconv import console, nd
 from sigconv.readers import video as reader
 from sigconv.transforms import video
 
+AT_ONCE = 16 << 20  # bytes of frames that are read before they are made smaller
+
 
 class Known(NamedTuple):
-    """A video: where it is, its name under the folder, its class, its frames and how many a second has."""
+    """A video: where it is, its name under the folder, its class, its frames, how many a second has, height, width."""
 
     path: Path
     name: str
     label: int
     frames: int
     fs: float
+    size: tuple[int, int]
 
 
 class Shape(NamedTuple):
@@ -94,9 +97,8 @@ class Videos:
         one = self.known[place]
         if place in self.memory:
             return self.memory[place][:, wanted]
-        if one.frames * 3 * self.shape.short_side**2 * 2 <= self.room:
-            parts = [self._small(block.transpose(3, 0, 1, 2)) for block in reader.blocks(one.path)]
-            whole = torch.cat(parts, 1)
+        if one.frames * 3 * self.shape.short_side**2 * max(one.size) / min(one.size) <= self.room:
+            whole = self._read(one)
             if whole.shape[1] <= int(wanted.max()):
                 raise ValueError(f"{str(one.path)!r} has {whole.shape[1]} frames of the {one.frames} it said")
             if whole.nbytes <= self.room:
@@ -105,8 +107,13 @@ class Videos:
             return whole[:, wanted]
         first, steps = int(wanted.min()), (wanted - wanted.min()).tolist()
         every = math.gcd(*steps) or 1
-        found, _ = reader.read(one.path, start=first, frames=max(steps) // every + 1, every=every)
-        return self._small(found)[:, torch.tensor(steps) // every]
+        found = self._read(one, start=first, frames=max(steps) // every + 1, every=every)
+        return found[:, torch.tensor(steps) // every]
+
+    def _read(self, one: Known, **wanted: int) -> Tensor:
+        """Frames of a video, resized, uint8; some at a time, for they may be large."""
+        blocks = reader.blocks(one.path, max(AT_ONCE // (3 * math.prod(one.size)), 1), **wanted)
+        return torch.cat([self._small(block.transpose(3, 0, 1, 2)) for block in blocks], 1)
 
     def _small(self, frames: np.ndarray) -> Tensor:
         return video.resize(torch.from_numpy(np.ascontiguousarray(frames)), self.shape.short_side)

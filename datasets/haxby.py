@@ -23,16 +23,23 @@ import torch
 from torch import Tensor
 
 from sigconv import files
+from sigconv.datasets import _pairs
 from sigconv.datasets._parts import Arrays, Parts
 from sigconv.readers import nifti
+from sigconv.transforms import volume
 
 MOST_EVENTS = 1 << 20  # bytes of a table of them
+ENDINGS = (".nii.gz", ".nii")  # of a run in both the first counts
 BEFORE, AFTER = 5.0, 7.5  # seconds beside a block that belong to its window: the answer of blood comes late
+APART = 0.5  # of a voxel: how far runs may lie from each other by their affines
 TRENDS = 4  # of a run, powers of time from 0 on, that are taken out of every voxel
 
 
 class Run(NamedTuple):
-    """One run: x float32 (x, y, z, t) without trends, of standard deviation 1; its events; seconds between volumes."""
+    """One run: x float32 (x, y, z, t) without trends, of standard deviation 1; its events; seconds between volumes.
+
+    A voxel that is no number at some time is 0 in x, and NaN in mean.
+    """
 
     name: str
     x: np.ndarray
@@ -59,7 +66,10 @@ class Blocks(Arrays):
 
 
 class Study(NamedTuple):
-    """All runs of a subject as blocks, the runs' names, seconds between volumes, and where the voxels are."""
+    """All runs of a subject as blocks, the runs' names, seconds between volumes, and where the voxels are.
+
+    notes are sentences on what of the files was not used.
+    """
 
     blocks: Blocks
     runs: tuple[str, ...]
@@ -67,6 +77,7 @@ class Study(NamedTuple):
     affine: np.ndarray
     before: int  # volumes of a window that lie before its block
     length: int  # volumes of the longest block
+    notes: tuple[str, ...] = ()
 
 
 def load(root: Any = None, *, subject: str | None = None, series: str = "1slice", seed: int = 0) -> Parts:
@@ -96,19 +107,17 @@ def everything(root: Any = None, *, subject: str | None = None, series: str = "1
     """All blocks of a subject's runs (the first one's, if none is named), in the order of the runs' names.
 
     series says which of several resampled ones is read, where there are several. A window reaches 5 s before its block
-    and 7.5 s beyond; all have the same number of volumes. Raises FileNotFoundError where there are no runs, ValueError
-    where runs do not fit together.
+    and 7.5 s beyond; all have the same number of volumes. Runs are turned to the first one's axes. Voxels outside the
+    head are 0, and so is one that is NaN or infinite in some run. Raises FileNotFoundError where there are no runs,
+    ValueError where runs do not fit together, or name one category only.
     """
     folder = _subject(root, subject)
     pairs = _runs(folder, series)
-    runs = [_run(*pair) for pair in pairs]
+    runs = _fitting([_run(*pair) for pair in pairs])
     first = runs[0]
-    for run in runs:
-        if run.x.shape[:3] != first.x.shape[:3] or abs(run.step - first.step) > 1e-3:
-            raise ValueError(
-                f"run {run.name!r} {run.x.shape[:3]}, {run.step:g} s, is not like {first.name!r} {first.x.shape[:3]}"
-            )
     classes = tuple(sorted({kind for run in runs for _, _, kind in run.events}))
+    if len(classes) < 2:
+        raise ValueError(f"{str(folder)!r}: the runs' events name {classes[0]!r} only: two categories are needed")
     longest = max(duration for run in runs for _, duration, _ in run.events)
     before, length = math.ceil(BEFORE / first.step), math.ceil((BEFORE + longest + AFTER) / first.step)
     windows, labels, numbers = [], [], []
@@ -118,10 +127,39 @@ def everything(root: Any = None, *, subject: str | None = None, series: str = "1
             labels.append(classes.index(kind))
             numbers.append(number)
     inside = np.mean([run.mean for run in runs], axis=0)
-    x = np.stack(windows) * (inside > 0.2 * inside.max())[..., None]  # outside the head there is noise, of deviation 1
+    known = np.isfinite(inside)
+    if not known.any():
+        raise ValueError(f"{str(folder)!r}: no voxel has numbers in all {len(runs)} runs")
+    notes = (
+        () if known.all() else (f"{(~known).sum()} of {known.size} voxels, NaN or infinite somewhere, are left out.",)
+    )
+    x = np.stack(windows) * (inside > 0.2 * inside[known].max())[..., None]  # outside is noise, of deviation 1
     blocks = Blocks(torch.from_numpy(x)[:, None], torch.tensor(labels), classes, torch.tensor(numbers))
     names = tuple(run.name for run in runs)
-    return Study(blocks, names, first.step, first.affine, before, math.ceil(longest / first.step))
+    return Study(blocks, names, first.step, first.affine, before, math.ceil(longest / first.step), notes)
+
+
+def _fitting(runs: list[Run]) -> list[Run]:
+    """The runs with the first one's axes; ValueError where one has another grid, or lies elsewhere."""
+    first = runs[0]
+    codes, turned = nifti.orientation(first.affine), []
+    for run in runs:
+        if nifti.orientation(run.affine) != codes:
+            x, place = volume.reorient(run.x, run.affine, codes, axes=(0, 1, 2))
+            run = run._replace(x=x, mean=volume.reorient(run.mean, run.affine, codes)[0], affine=place)
+        if run.x.shape[:3] != first.x.shape[:3] or abs(run.step - first.step) > 1e-3:
+            raise ValueError(
+                f"run {run.name!r} {run.x.shape[:3]}, {run.step:g} s, is not like {first.name!r} "
+                f"{first.x.shape[:3]}, {first.step:g} s"
+            )
+        far = _pairs.farthest(first.x.shape[:3], first.affine, run.affine)
+        if far > APART:
+            raise ValueError(
+                f"run {run.name!r} lies {far:.3g} voxels from {first.name!r} by its affine: expected {APART} at most; "
+                "resample the runs to one grid"
+            )
+        turned.append(run)
+    return turned
 
 
 def _window(x: np.ndarray, start: int, length: int) -> np.ndarray:
@@ -137,12 +175,17 @@ def _run(name: str, scan: Path, table: Path) -> Run:
     step = 1 / nifti.rates(volume)[3]
     if not 0.05 <= step <= 60:
         raise ValueError(f"{str(scan)!r} says {step:g} s between volumes: expected 0.05 to 60")
+    holes = ~np.isfinite(data).all(-1)
+    if holes.all():
+        raise ValueError(f"{str(scan)!r} has no voxel that is a number in every volume")
+    data[holes] = 0.0
     time = np.linspace(-1, 1, data.shape[-1])
     powers = np.linalg.qr(np.stack([time**n for n in range(TRENDS)], 1))[0].astype(np.float32)
     x = data - (data @ powers) @ powers.T
     deviation = x.std(-1, keepdims=True)
     x = np.divide(x, deviation, out=np.zeros_like(x), where=deviation > 1e-6 * max(float(np.abs(data).max()), 1e-30))
-    return Run(name, x, data.mean(-1), _events(table, step * data.shape[-1]), step, volume.affine)
+    mean = np.where(holes, np.nan, data.mean(-1))
+    return Run(name, x, mean, _events(table, step * data.shape[-1]), step, volume.affine)
 
 
 def _events(path: Path, seconds: float) -> tuple[tuple[float, float, str], ...]:
@@ -197,18 +240,33 @@ def _subject(root: Any, subject: str | None) -> Path:
 
 
 def _runs(folder: Path, series: str) -> list[tuple[str, Path, Path]]:
-    """(name, scan, events) of every run that has both, in OpenfMRI's layout or in BIDS's."""
+    """(name, scan, events) of every run that has both, in OpenfMRI's layout, else in BIDS's; a run's packed file only.
+
+    ValueError where one run lies in two folders: it would be trained with and tested on.
+    """
     found = []
     for place in sorted((folder / "BOLD").glob("*")):
-        scans = [path for ending in (".nii.gz", ".nii") if (path := place / f"bold_{series}{ending}").is_file()]
+        scans = [path for ending in ENDINGS if (path := place / f"bold_{series}{ending}").is_file()]
         if scans and (place / "bold_events.tsv").is_file():
             found.append((place.name, scans[0], place / "bold_events.tsv"))
-    for scan in sorted(folder.rglob("*_bold.nii*")):
-        stem = scan.name.split("_bold.nii")[0]
-        if (table := scan.with_name(f"{stem}_events.tsv")).is_file():
-            found.append((stem, scan, table))
+    if not found:
+        found = _of_bids(folder)
     if len(found) < 3:
         raise FileNotFoundError(
             f"{str(folder)!r} has {len(found)} runs of bold_{series}.nii.gz with bold_events.tsv: expected 3 or more"
         )
     return found
+
+
+def _of_bids(folder: Path) -> list[tuple[str, Path, Path]]:
+    known: dict[str, tuple[str, Path, Path]] = {}
+    for ending in ENDINGS:
+        for scan in sorted(folder.rglob(f"*_bold{ending}")):
+            stem = scan.name.removesuffix(f"_bold{ending}")
+            table = scan.with_name(f"{stem}_events.tsv")
+            if scan.name.startswith(".") or not table.is_file():
+                continue
+            if stem in known and known[stem][1].parent != scan.parent:
+                raise ValueError(f"{str(known[stem][1])!r} and {str(scan)!r} are one run by their names: remove one")
+            known.setdefault(stem, (stem, scan, table))
+    return [known[stem] for stem in sorted(known)]

@@ -25,6 +25,7 @@ MANIFEST = "medmnist3d.toml"
 PARTS = ("train", "val", "test")
 PUBLISHED = (28, 64)
 AT_ONCE = 64  # volumes made smaller at a time
+MOST_CLASSES = 1000
 
 
 def names() -> tuple[str, ...]:
@@ -56,27 +57,34 @@ def load(root: Any = None, *, name: str = "adrenal", size: int = 28, seed: int =
     nd.count(size, "size", 2)
     path = _file(root, name, size)
     arrays = npz.read(path, [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")])
-    classes = _classes(name, max(int(arrays[f"{part}_labels"].max(initial=0)) for part in PARTS))
-    found = [_part(arrays[f"{p}_images"], arrays[f"{p}_labels"], size, classes, f"{str(path)!r} {p}") for p in PARTS]
-    return Parts(*found)
+    labels = [_labels(arrays[f"{part}_images"], arrays[f"{part}_labels"], f"{str(path)!r} {part}") for part in PARTS]
+    classes = _classes(name, max(int(y.max()) for y in labels))
+    sets = zip(PARTS, labels, strict=True)
+    return Parts(*(_part(arrays[f"{part}_images"], y, size, classes, f"{str(path)!r} {part}") for part, y in sets))
 
 
-def _part(x: np.ndarray, y: np.ndarray, size: int, classes: tuple[str, ...], name: str) -> Bytes:
-    y = y.reshape(len(y), -1) if y.ndim else y
+def _labels(x: np.ndarray, y: np.ndarray, name: str) -> np.ndarray:
+    """A part's labels as int64 (n,), once they and its volumes are what they are to be."""
+    y = y.reshape(len(y), -1) if y.ndim and len(y) else y
     if x.dtype != np.uint8 or x.ndim != 4 or not len(x) or y.shape != (len(x), 1) or y.dtype.kind not in "iu":
         raise ValueError(
             f"{name}: images {x.shape} of {x.dtype} and labels {y.shape} of {y.dtype} are not volumes (n, x, y, z) of "
-            "bytes and n whole numbers"
+            "bytes and n whole numbers, n at least 1"
         )
-    if y.min() < 0:
-        raise ValueError(f"{name}: label {y.min()} is no class")
+    strange = y.min() if y.min() < 0 else y.max()
+    if not 0 <= strange < MOST_CLASSES:
+        raise ValueError(f"{name}: label {strange} is no class: expected 0 to {MOST_CLASSES - 1}")
+    return y[:, 0].astype(np.int64)
+
+
+def _part(x: np.ndarray, y: np.ndarray, size: int, classes: tuple[str, ...], name: str) -> Bytes:
     volumes = torch.from_numpy(x)[:, None]
     if any(n < size for n in x.shape[1:]):
         raise ValueError(f"{name}: volumes of {x.shape[1:]} are smaller than size {size}")
     if x.shape[1:] != (size,) * 3:
         parts = [adaptive_avg_pool(part.float(), size).round().to(torch.uint8) for part in volumes.split(AT_ONCE)]
         volumes = torch.cat(parts)
-    return Bytes(volumes, torch.from_numpy(y[:, 0].astype(np.int64)), classes)
+    return Bytes(volumes, torch.from_numpy(y), classes)
 
 
 def _classes(name: str, largest: int) -> tuple[str, ...]:

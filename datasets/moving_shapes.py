@@ -30,6 +30,7 @@ KINDS = ("digits", "texture", "grating")
 SOURCES = ("auto", "mnist", "strokes")
 FIRST = {"train": 0, "valid": 10**8, "test": 2 * 10**8}  # index of a part's first clip: they never meet
 WAVES = (4.0, 9.0)  # pixels: of a texture and a grating, the shortest and the longest
+LOUDEST = -200.0  # decibels of a pattern over noise that hides it
 SHARE = 0.7  # of a frame's side that a digit takes
 WIDTH = 0.11  # of a digit's side: how wide a stroke is drawn
 COMPASS = ("down", "down right", "right", "up right", "up", "up left", "left", "down left")
@@ -57,7 +58,8 @@ def draw(
 ) -> Clip:
     """One clip by its number; direction index mod directions, at an angle of label / directions of a turn from down.
 
-    speeds      pixels a frame: a number, or the least and the most, between which a clip's is drawn
+    speeds      pixels a frame: a number, or the least and the most, between which a clip's is drawn. Where textures and
+                gratings go faster than 2 their waves are longer, as short ones might as well go back
     snr         decibels: mean power of the pattern about its mean, over that of white noise in all frames; inf for none
     digits      images to choose from, (n, height, width) of any numbers; strokes without them
 
@@ -70,8 +72,12 @@ def draw(
     nd.one_of(kind, KINDS, "kind")
     frames, size = nd.count(frames, "frames"), nd.count(size, "size", 8)
     directions, (low, high) = nd.count(directions, "directions", 2), _speeds(speeds)
-    if math.isnan(snr) or snr == -math.inf:
-        raise ValueError(f"snr {snr} must be a number of decibels, or inf for no noise")
+    if not snr >= LOUDEST:
+        raise ValueError(f"snr {snr} must be decibels, {LOUDEST:g} at least, or inf for no noise")
+    if kind == "texture" and 2 * high > size / 2:
+        raise ValueError(
+            f"speeds up to {high:g} need waves of {2 * high:g} pixels: a texture of {size} has them up to {size / 2:g}"
+        )
     random = np.random.default_rng([nd.count(seed, "seed", 0), nd.count(index, "index", 0), KINDS.index(kind)])
     start, speed = random.uniform(0, size, 2), random.uniform(low, high)
     noise = random.normal(size=(frames, size, size))
@@ -82,7 +88,7 @@ def draw(
         pattern = _grating(random, size, frames, heading, speed)
         places = start + speed * np.arange(frames)[:, None] * heading
     else:
-        picture = _texture(random, size) if kind == "texture" else _digit(random, size, digits)
+        picture = _texture(random, size, speed) if kind == "texture" else _digit(random, size, digits)
         places = start + speed * np.arange(frames)[:, None] * heading
         pattern = shifted(_standard(picture), places)
     amount = 0.0 if snr == math.inf else 10 ** (-snr / 20)
@@ -188,17 +194,23 @@ def _standard(picture: np.ndarray) -> np.ndarray:
 
 def _grating(random: np.random.Generator, size: int, frames: int, heading: np.ndarray, speed: float) -> np.ndarray:
     """A wave (frames, size, size) that moves along its own axis, of power 1 on the average."""
-    shortest = max(WAVES[0], 2.5 * speed)  # at 2 it would as well go back
-    wave, phase = _log_uniform(random, shortest, max(WAVES[1], 1.5 * shortest)), random.uniform(0, 2 * math.pi)
+    wave, phase = _log_uniform(random, *_waves(2.5 * speed)), random.uniform(0, 2 * math.pi)
     along = np.add.outer(heading[0] * np.arange(size), heading[1] * np.arange(size))
     moved = along - speed * np.arange(frames)[:, None, None]
     return math.sqrt(2) * np.cos(2 * math.pi * moved / wave + phase)
 
 
-def _texture(random: np.random.Generator, size: int) -> np.ndarray:
-    """Noise (size, size) of the wavelengths in WAVES, as much of it in every direction."""
+def _waves(least: float) -> tuple[float, float]:
+    """The shortest and the longest wave of a pattern; what is shorter than two steps would as well go back."""
+    shortest = max(WAVES[0], least)
+    return shortest, max(WAVES[1], 1.5 * shortest)
+
+
+def _texture(random: np.random.Generator, size: int, speed: float) -> np.ndarray:
+    """Noise (size, size) of the wavelengths in WAVES, or longer ones, as much of it in every direction."""
+    shortest, longest = _waves(2 * speed)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    kept = (frequency >= 1 / WAVES[1]) & (frequency <= 1 / WAVES[0])
+    kept = (frequency >= 1 / longest) & (frequency <= 1 / shortest)
     return np.fft.ifft2(np.fft.fft2(random.normal(size=(size, size))) * kept).real
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigconv.datasets import _pairs
+from sigconv.datasets import _known, _pairs
 from sigconv.datasets._parts import Parts
 from sigconv.readers import nifti
 from sigconv.transforms import volume
@@ -75,7 +75,8 @@ def everyone(root: Any = None, modality: str = "t1") -> tuple[list[Patient], lis
 
     modality is t1, pet, or what the files' names begin with. root is a folder with volumes/sts/, or with the patients'
     folders; without it $SIGCONV_DATA is looked at. A patient is left out whose files cannot be read, do not lie over
-    each other, or whose mask is empty or everything. FileNotFoundError where there is no such scan at all.
+    each other, whose mask is empty or everything, or whose spacing is 20 times the others'. FileNotFoundError where
+    there is no such scan at all.
     """
     home, prefix = _home(root), KINDS.get(modality, modality)
     patients, lost = [], []
@@ -87,6 +88,10 @@ def everyone(root: Any = None, modality: str = "t1") -> tuple[list[Patient], lis
             patients.append(_patient(folder, prefix, image, mask))
         except (OSError, ValueError) as error:
             lost.append((folder.name, str(error)))
+    usual = _known.usual([patient.spacing for patient in patients])
+    odd = {patient.name: why for patient in patients if (why := _known.strange(patient.image, patient.spacing, usual))}
+    lost += odd.items()
+    patients = [patient for patient in patients if patient.name not in odd]
     if not patients:
         why = f": {lost[0][1]}" if lost else ""
         raise FileNotFoundError(

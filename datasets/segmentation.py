@@ -6,37 +6,39 @@
 Cases are of any size, order of axes and spacing: an item is turned to RAS, resampled where the spacings of the cases
 differ, and of mean 0 and deviation 1; restored takes an answer back to the file's own grid. A third of the cases,
 drawn by the seed whatever their names are, is held back to test on, a tenth of the rest to choose by; scans of one
-subject, where names say so (BIDS), stay together. Simpson et al. 2019, arXiv:1902.09063; http://medicaldecathlon.com.
+subject, where names say so (BIDS), stay together. Where another folder is tested on, a scan that lies there too, the
+same bytes or the same subject, is neither trained with nor chosen by. The spacing is that of the scans to train with
+and to choose by. Simpson et al. 2019, arXiv:1902.09063; http://medicaldecathlon.com.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sigconv.datasets import _pairs
+from sigconv.datasets import _known, _pairs
 from sigconv.datasets._pairs import Case
 from sigconv.datasets._parts import Parts
-from sigconv.readers import bids, nifti
+from sigconv.readers import nifti
 from sigconv.transforms import volume
 
 UNKNOWN = 255  # y of a scan without a label map
 HELD = 4 << 30  # bytes of items that are kept in memory
-ALIKE = 0.02  # how much spacings may differ and count as one
 
 
 class Cases:
     """Scans x float32 (channels, x, y, z) and label maps y uint8 (x, y, z), each of a size of its own, in RAS.
 
     names     of the cases; cases the files; bad what was left out, each (name, why)
-    classes   what the labels 0, 1, … mean
+    classes   what the classes 0, 1, … of items mean; values the numbers that label maps in files have for them; labels
+              what these numbers mean
     spacing   mm along x, y, z that all items have; fs is 1 / spacing, for whatever is given in mm
     channels  of every scan
 
@@ -44,13 +46,19 @@ class Cases:
     """
 
     def __init__(
-        self, cases: Sequence[Case], classes: Sequence[str], spacing: Sequence[float], bad: Any = (), channels: int = 1
+        self,
+        cases: Sequence[Case],
+        labels: Mapping[int, str],
+        spacing: Sequence[float],
+        bad: Any = (),
+        channels: int = 1,
     ) -> None:
-        self.cases, self.classes, self.bad, self.channels = list(cases), tuple(classes), list(bad), channels
+        self.cases, self.bad, self.channels = list(cases), list(bad), channels
+        self.labels, self.values, self.classes = dict(labels), tuple(labels), tuple(labels.values())
         self.names = [case.name for case in self.cases]
         self.spacing = tuple(float(step) for step in spacing)
-        sizes = [math.prod(nifti.header(case.image).shape) for case in self.cases]
-        self.memory: dict[int, tuple[Tensor, Tensor]] | None = {} if 5 * sum(sizes) <= HELD else None
+        taken = (4 * channels + 1) * sum(math.prod(shape) for shape in self.shapes)
+        self.memory: dict[int, tuple[Tensor, Tensor]] | None = {} if taken <= HELD else None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -63,14 +71,10 @@ class Cases:
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
         """Samples of each item along x, y, z, as its file's header has it."""
-        found = []
-        for case in self.cases:
-            header = nifti.header(case.image)
-            sizes, steps = _in_ras(header.affine, header.shape), _in_ras(header.affine)
-            ratio = np.ones(3) if _alike(steps, self.spacing) else np.divide(steps, self.spacing)
-            x, y, z = (max(1, math.floor(n * r + 0.5)) for n, r in zip(sizes, ratio, strict=True))
-            found.append((x, y, z))
-        return found
+        headers = [nifti.header(case.image) for case in self.cases]
+        sizes = [[int(n) for n in _known.in_ras(header.affine, header.shape)] for header in headers]
+        steps = [_known.in_ras(header.affine) for header in headers]
+        return [_known.resampled(size, step, self.spacing) for size, step in zip(sizes, steps, strict=True)]
 
     def item(self, index: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """One scan and its label map."""
@@ -85,7 +89,7 @@ class Cases:
     def subset(self, indices: Tensor) -> Cases:
         """Some of the cases."""
         chosen = [self.cases[index] for index in indices.tolist()]
-        return Cases(chosen, self.classes, self.spacing, self.bad, self.channels)
+        return Cases(chosen, self.labels, self.spacing, self.bad, self.channels)
 
     def image(self, index: int) -> nifti.Volume:
         """The scan as its file has it."""
@@ -99,13 +103,13 @@ class Cases:
     def restored(self, index: int, shares: Tensor) -> np.ndarray:
         """The labels that shares (classes, x, y, z) of an item give most to, on the grid of its file: uint8 (i, j, k).
 
-        Where nothing was resampled this is the arg max itself, its axes turned back.
+        They are numbers as files have them. Where nothing was resampled this is the arg max itself, axes turned back.
         """
         header = nifti.header(self.cases[index].image)
         x = np.zeros((1, *header.shape[:3]), np.float32)
         place = self._grid(x, header.affine)[1]
         back, _ = volume.resample(shares.float().cpu(), place, like=(header.shape[:3], header.affine))
-        return back.argmax(0).numpy().astype(np.uint8)
+        return np.array(self.values, np.uint8)[back.argmax(0).numpy()]
 
     def _placed(self, scan: nifti.Volume, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """A scan's channels in RAS, at the common spacing, and the affine of that."""
@@ -116,7 +120,7 @@ class Cases:
 
     def _grid(self, x: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, place = volume.reorient(x, affine)
-        if _alike(nifti.spacing(place), self.spacing):
+        if _known.alike(nifti.spacing(place), self.spacing):
             return x, place
         return volume.resample(x, place, spacing=self.spacing)
 
@@ -124,11 +128,14 @@ class Cases:
         labels = self.truth(index)
         if labels is None:
             return torch.full(shape, UNKNOWN, dtype=torch.uint8)
-        if labels.max() >= len(self.classes):
-            where = str(self.cases[index].label)
-            raise ValueError(f"{where!r} has a label {labels.max()}: expected 0 to {len(self.classes) - 1}")
-        y, own = volume.reorient(labels, nifti.header(self.cases[index].image).affine)
-        if y.shape != shape or not _alike(nifti.spacing(own), self.spacing):
+        number = np.full(256, UNKNOWN, np.uint8)
+        number[list(self.values)] = np.arange(len(self.values))
+        classes = number[labels]
+        if (classes == UNKNOWN).any():
+            where, strange = str(self.cases[index].label), labels[classes == UNKNOWN].min()
+            raise ValueError(f"{where!r} has a label {strange}: expected {', '.join(map(str, self.values))}")
+        y, own = volume.reorient(classes, nifti.header(self.cases[index].image).affine)
+        if y.shape != shape or not _known.alike(nifti.spacing(own), self.spacing):
             y, _ = volume.resample(y, own, like=(shape, place), order=0)
         return torch.from_numpy(np.ascontiguousarray(y))
 
@@ -148,31 +155,43 @@ def load(
     root       the folder of volumes/{name}, of {name}, or of images/ and labels/; without it $SIGCONV_DATA
     test_root  all of its cases are tested on, with label maps or without, and none of root's
     labels     names of labels 1, 2, …, where there is no dataset.json and they are as many
-    spacing    mm along x, y, z; without it the median of the cases
+    spacing    mm along x, y, z; without it the median of the cases that are not tested on
     check      whether every scan is read once before; if not, one that is cut short is an error when it is asked for
 
     Each part's .bad lists what was left out of its folder, (name, why): no partner, unreadable, sizes or affines that
-    do not agree, values that are no labels. Raises FileNotFoundError where there are no scans, ValueError where fewer
-    than three pairs are left.
+    do not agree, values that are no labels, complex or nowhere different, a spacing that is 20 times the others', a
+    place in test_root too. Raises FileNotFoundError where there are no scans, ValueError where fewer than three pairs
+    are left, or none to train with has a label.
     """
+    asked = _steps(spacing) if spacing else None
     home = _home(root, name)
     cases, bad = _pairs.found(home)
-    known, lost = _checked(cases, check)
-    bad += lost
+    tested, alone = ([], []) if test_root is None else _pairs.found(Path(test_root), _pairs.TESTED, alone=True)
+    cases, both = _known.apart(cases, tested)
+    known, lost = _known.checked(cases, check)
+    usual = _known.usual([one.spacing for one in known])
+    known, odd = _known.sized(known, asked or usual, usual)
+    bad += both + lost + odd
     if len(known) < 3:
         first = f": {bad[0][1]}" if bad else ""
         raise ValueError(f"{str(home)!r} has {len(known)} usable pairs, {len(bad)} that are not{first}; 3 are needed")
-    names = _pairs.named_labels(home, max(one.highest for one in known), labels)
-    steps = _steps(spacing) if spacing else np.median([one.spacing for one in known], axis=0)
-    shape: dict[str, Any] = {"classes": names, "spacing": steps, "channels": known[0].channels}
-    whole = Cases([one.case for one in known], bad=bad, **shape)
-    train, valid, test = (whole.subset(part) for part in split(whole.names, seed, tested=test_root is None))
+    parts = split([one.case.name for one in known], seed, tested=test_root is None)
+    own = [known[place] for part in parts[:2] for place in part.tolist()]
+    if not any(any(known[place].labels) for place in parts[0].tolist()):
+        raise ValueError(
+            f"{str(home)!r} has no label in the maps of the {len(parts[0])} scans to train with: all are 0"
+        )
+    steps = asked or _known.usual([one.spacing for one in own])
+    names = _pairs.named_labels(home, (n for one in known for n in one.labels), labels)
+    shape: dict[str, Any] = {"labels": names, "spacing": steps, "channels": known[0].channels}
+    train, valid, test = (Cases([known[n].case for n in part.tolist()], bad=bad, **shape) for part in parts)
     if test_root is not None:
-        cases, bad = _pairs.found(Path(test_root), _pairs.TESTED, alone=True)
-        rest, lost = _checked(cases, check, len(names) - 1, known[0].channels)
+        rest, lost = _known.checked(tested, check, tuple(names), known[0].channels)
+        rest, odd = _known.sized(rest, steps, usual)
+        bad = alone + lost + odd
         if not rest:
-            raise ValueError(f"{str(test_root)!r} has no case to test on{f': {lost[0][1]}' if lost else ''}")
-        test = Cases([one.case for one in rest], bad=bad + lost, **shape)
+            raise ValueError(f"{str(test_root)!r} has no case to test on{f': {bad[0][1]}' if bad else ''}")
+        test = Cases([one.case for one in rest], bad=bad, **shape)
     return Parts(train, valid, test)
 
 
@@ -185,7 +204,7 @@ def split(names: Sequence[str], seed: int, *, tested: bool = True) -> tuple[Tens
     >>> [len(part) for part in split([f"case_{n}" for n in range(30)], seed=0)]
     [18, 2, 10]
     """
-    subjects = [found.entities["sub"] if (found := bids.parse(f"{name}.nii")) else name for name in names]
+    subjects = [_known.subject(name) or name for name in names]
     groups = sorted(set(subjects))
     if len(groups) < 3:
         raise ValueError(f"{len(groups)} subjects cannot be split to train with, to choose by and to test on")
@@ -201,55 +220,11 @@ def split(names: Sequence[str], seed: int, *, tested: bool = True) -> tuple[Tens
     return torch.tensor(rest), torch.tensor(parts[1]), torch.tensor(parts[0], dtype=torch.int64)
 
 
-class Known(NamedTuple):
-    """What is known of a case before it is used: spacing in RAS, highest label, channels."""
-
-    case: Case
-    spacing: list[float]
-    highest: int
-    channels: int
-
-
-def _checked(
-    cases: Sequence[Case], check: bool, most: int = _pairs.MOST_LABEL, channels: int = 0
-) -> tuple[list[Known], list[tuple[str, str]]]:
-    """What can be used, and (name, why) of what cannot. All have as many channels as said, or as the first has."""
-    known: list[Known] = []
-    lost = []
-    for case in cases:
-        try:
-            image, _ = _pairs.headers(case)
-            highest = 0 if case.label is None else int(_pairs.labels_of(case.label).max())
-            if highest > most:
-                raise ValueError(f"{str(case.label)!r} has a label {highest}: expected 0 to {most}")
-            number = 1 if len(image.shape) == 3 else image.shape[3]
-            if number != (channels or number):
-                raise ValueError(f"{str(case.image)!r} has {number} channels, others {channels}: expected as many")
-            for _ in nifti.slices(case.image) if check else ():
-                pass
-        except (OSError, ValueError) as error:
-            lost.append((case.name, str(error)))
-        else:
-            channels = number
-            known.append(Known(case, _in_ras(image.affine), highest, number))
-    return known, lost
-
-
 def _steps(spacing: Sequence[float]) -> list[float]:
     """mm along x, y, z as the user gives them."""
     if len(spacing) != 3 or not all(0 < step < math.inf for step in spacing):
         raise ValueError(f"spacing {list(spacing)} is not 3 numbers of mm above 0")
     return [float(step) for step in spacing]
-
-
-def _in_ras(affine: np.ndarray, along: Sequence[int] | None = None) -> list[float]:
-    """Spacings, or other numbers along a file's axes, along x, y and z of the world."""
-    letters, steps = nifti.orientation(affine), nifti.spacing(affine) if along is None else along
-    return [float(steps[next(a for a in range(3) if letters[a] in pair)]) for pair in ("LR", "PA", "IS")]
-
-
-def _alike(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> bool:
-    return bool(np.allclose(one, other, rtol=ALIKE, atol=0))
 
 
 def _levelled(x: np.ndarray) -> Tensor:

@@ -37,6 +37,7 @@ HELD = 1 << 30  # bytes of resized frames of a part that are kept in memory
 MOST_LIST = 64 << 20  # bytes
 UNSURE = 2  # frames at the end that a header may count and the file not have
 SAID = 5  # bad videos that are named aloud
+THINNEST = 16  # times its shorter side, that a frame's longer one may be: it is made smaller before it is cut
 
 
 def load(
@@ -65,9 +66,10 @@ def load(
                 headers are believed, and what breaks does so later
     held        bytes of resized frames that each part keeps in memory
 
-    Videos too short for a clip begin again. Raises FileNotFoundError where there are no classes, ValueError where a
-    class has too few groups to be parted, where a list's line is none or two lists share a group, and for sizes that
-    cannot be; ImportError where PyAV is not installed.
+    Videos too short for a clip begin again; those with frames more than 16 times as long as wide are left out. Raises
+    FileNotFoundError where there are no classes, ValueError where a class has too few groups to be parted, where a list
+    is empty, a line of it is none or stands there twice, or two lists share a group, and for sizes that cannot be;
+    ImportError where PyAV is not installed.
     """
     shape = Shape(nd.count(length, "length"), nd.count(stride, "stride"), fs, nd.count(size, "size"), short_side)
     if nd.count(short_side, "short_side") < size:
@@ -135,6 +137,9 @@ def _listed(home: Path, split: int) -> Lists:
     else:
         return Lists([], [], [])
     rows = [_rows(path, r"(?P<what>[^/]+/[^/]+?)(\s+\d+)?") for path in both]
+    for path, names in zip(both, rows, strict=True):
+        if not names:
+            raise ValueError(f"{str(path)!r} names no video: expected a line such as jump/a.mp4 for each")
     order = place / "classInd.txt"
     numbers = _rows(order, r"\d+\s+(?P<what>.+)") if order.is_file() else []
     return Lists(rows[0], rows[1], numbers or sorted({name.partition("/")[0] for name in rows[0]}))
@@ -143,15 +148,19 @@ def _listed(home: Path, split: int) -> Lists:
 def _rows(path: Path, form: str) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {str(path.parent)!r}: its lists come in pairs")
-    found = []
+    found: dict[str, int] = {}
     lines = files.read_bytes(path, MOST_LIST).decode("utf-8-sig", "replace").splitlines()
     for number, line in enumerate(lines, 1):
         if line.strip():
             row = re.fullmatch(form, line.strip())
             if row is None:
                 raise ValueError(f"{str(path)!r} line {number}: {line.strip()[:60]!r} is not as {path.name} has them")
-            found.append(row["what"])
-    return list(dict.fromkeys(found))
+            if row["what"] in found:
+                raise ValueError(
+                    f"{str(path)!r} line {number}: {row['what']!r} stands on line {found[row['what']]} too"
+                )
+            found[row["what"]] = number
+    return list(found)
 
 
 def _parted(paths: dict[str, Path], listed: Lists, group: str, seed: int) -> dict[str, list[str]]:
@@ -204,22 +213,26 @@ def _looked_at(
             try:
                 if name not in paths or label not in classes:
                     raise FileNotFoundError(f"{name!r} is in a list, and not in the folder")
-                frames, fs = _length(paths[name], check)
-                known.append(Known(paths[name], name, classes.index(label), frames, fs))
+                found = _header(paths[name], check)
+                size = (found.height, found.width)
+                known.append(Known(paths[name], name, classes.index(label), found.frames or 1, found.fs, size))
             except (ValueError, OSError) as error:
                 bad.append((name, str(error)))
             told(n)
     return known, bad
 
 
-def _length(path: Path, check: bool) -> tuple[int, float]:
-    """Frames that are surely there, and how many a second has."""
+def _header(path: Path, check: bool) -> video.Header:
+    """What a video says of itself, its frames those that are surely there."""
     found = video.header(path, count=check)
+    if max(found.height, found.width) > THINNEST * min(found.height, found.width):
+        told = f"frames of {found.height} x {found.width} pixels"
+        raise ValueError(f"{str(path)!r} has {told}: expected a longer side of {THINNEST} times the shorter at most")
     if found.frames is None:
         found = video.header(path, count=True)
     elif not check:
         found = found._replace(frames=max(found.frames - UNSURE, 1))
-    return found.frames or 1, found.fs
+    return found
 
 
 def _say(bad: Sequence[tuple[str, str]]) -> None:

@@ -42,6 +42,17 @@ def surroundings(patient: Patient, margin: float) -> Tensor:
     return found
 
 
+def tissues(patients: Sequence[Patient], margin: float) -> tuple[dict[str, Tensor], list[tuple[str, str]]]:
+    """Each patient's surroundings by name, and (name, why) of those who have none."""
+    found, lost = {}, []
+    for patient in patients:
+        try:
+            found[patient.name] = surroundings(patient, margin)
+        except ValueError as error:
+            lost.append((patient.name, str(error)))
+    return found, lost
+
+
 def left_out(patients: Sequence[Rows], view: str) -> tuple[list[float], list[Tensor]]:
     """For each patient the area under the ROC curve of its voxels by a classifier of all others', and its weights.
 

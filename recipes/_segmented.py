@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ SAMPLED = 300  # voxels of each label of each scan that the linear classifier le
 MOST_SCANS = 60  # that it learns from
 WIDTHS = (1.5, 3.0)  # of its means of brightness, in spacings of the coarsest axis
 OFFSETS = tuple(n / 10 for n in range(-10, 21))  # for the background, chosen by the validation scans
+OTHERS = {"linear", "mean_map", "worst_case"}  # what metrics of Dice are called that are of no label
 HEADER = ("case", "dice", "surfaces apart, mm", "by the mean map", "by fixed filters")
 
 
@@ -48,15 +49,16 @@ def tried(job: Job, parts: Any, size: Sequence[int], answer: Callable[[Tensor], 
         if job.folder is not None:
             (job.folder / "predictions").mkdir(exist_ok=True)
             path = job.folder / "predictions" / named(case.image.name, case.name)
-            nifti.write(path, labels, scan.affine, like=scan)
+            nifti.write(path, labels, scan.affine, like=scan, intent="label")
         truth = test.truth(index)
         if truth is None:
             continue
-        kinds = range(1, len(test.classes))
+        kinds = test.values[1:]
         far = [segments.hausdorff(labels == n, truth == n, nifti.spacing(scan.affine).tolist()) for n in kinds]
         guesses = [segments.stretched(average, y.shape).argmax(0), linear(x)]
         by_place, by_filters = (segments.mean(segments.overlaps(g, y, len(test.classes))) for g in guesses)
-        found.append(Result(index, segments.overlaps(labels, truth, len(test.classes)), far, by_place, by_filters))
+        shares = segments.overlaps(labels, truth, max(test.values) + 1)
+        found.append(Result(index, [shares[n - 1] for n in kinds], far, by_place, by_filters))
     if not found:
         job.note("The test scans have no label maps: predictions were made, nothing was measured.")
         return {}
@@ -79,6 +81,18 @@ def called(label: str) -> str:
     'left_lung_upper'
     """
     return "_".join("".join(c if c.isalnum() else " " for c in label).lower().split()) or "label"
+
+
+def keys(labels: Mapping[int, str]) -> list[str]:
+    """What labels are called within metrics, the background left out: each otherwise, and as no other metric is.
+
+    >>> keys({0: "background", 1: "Left"}), keys({0: "background", 1: "T1+", 2: "T1-"}), keys({0: "none", 3: "linear"})
+    (['left'], ['t1_1', 't1_2'], ['linear_3'])
+    """
+    words = {number: called(label) for number, label in list(labels.items())[1:]}
+    if len(set(words.values()) | OTHERS) == len(words) + len(OTHERS):
+        return list(words.values())
+    return [f"{word}_{number}" for number, word in words.items()]
 
 
 class Linear:
@@ -143,8 +157,8 @@ def _told(job: Job, test: Any, found: list[Result]) -> dict[str, float]:
     for word, result in (("worst", ranked[0]), ("best", ranked[-1])):
         job.picture(f"{word}_case", _drawn(job, test, result, word))
     per_label = {
-        called(label): (segments.mean([r.dice[n] for r in found]), segments.mean([r.distance[n] for r in found]))
-        for n, label in enumerate(test.classes[1:])
+        label: (segments.mean([r.dice[n] for r in found]), segments.mean([r.distance[n] for r in found]))
+        for n, label in enumerate(keys(test.labels))
     }
     metrics = {f"dice_{label}": dice for label, (dice, _) in per_label.items()}
     metrics["dice"] = segments.mean(list(metrics.values()))
@@ -163,7 +177,7 @@ def _row(name: str, result: Result) -> tuple[str, ...]:
 
 def _written(job: Job, test: Any, found: list[Result]) -> None:
     """cases.tsv: a row for each case, to be read by other programs."""
-    labels = [called(label) for label in test.classes[1:]]
+    labels = keys(test.labels)
     columns = [
         "case",
         *(f"dice_{n}" for n in labels),
@@ -188,7 +202,5 @@ def _drawn(job: Job, test: Any, result: Result, word: str) -> Any:
         case = test.cases[result.case]
         guess = nifti.read(job.folder / "predictions" / named(case.image.name, case.name)).data
     title = f"{word}: {test.names[result.case]}, Dice {', '.join(f'{share:.2f}' for share in result.dice)}"
-    names = dict(enumerate(test.classes))
-    return plot.slices(np.asarray(image), labels=truth, predicted=guess, affine=scan.affine, names=names, title=title)[
-        0
-    ]
+    shown = {"labels": truth, "predicted": guess, "names": test.labels}
+    return plot.slices(np.asarray(image), affine=scan.affine, title=title, **shown)[0]

@@ -15,7 +15,7 @@ from sigconv.recipes import _banks
 from sigconv.recipes._ridge import ridge
 from sigconv.train import accuracy, auroc, fit, predict, seeds
 from sigconv.train.assessment import assess
-from sigconv.train.intervals import auroc_interval
+from sigconv.train.intervals import auroc_interval, wilson
 from sigconv.train.job import Job
 from sigconv.transforms import augment
 
@@ -30,6 +30,11 @@ def study(job: Job, root: Any, name: str, size: int, asked: dict[str, Any], trai
     if asked["learned"] and asked["front_end"] == "none":
         raise ValueError("learned is for a front end: give --front-end gabor, haar or motion too")
     parts = data.load(root, name=name, size=size)
+    for word, part in (("train", parts.train), ("test", parts.test)):
+        there = part.y.unique().tolist()
+        if len(there) < 2:
+            only = part.classes[there[0]]
+            raise ValueError(f"all {len(part)} volumes of {name}'s {word} part are of class {only!r}: two are needed")
     train, valid, test = map(len, parts)
     job.note(f"{train} volumes to train with, {valid} to choose by, {test} to test on")
     job.tested_on(parts.test)
@@ -99,8 +104,12 @@ def said(job: Job, model: nn.Module, part: Any, asked: dict[str, Any]) -> Tensor
 
 
 def figures(shares: Tensor, test: Any) -> dict[str, float]:
-    """Accuracy and area under the ROC curve: of two classes with its interval, of more the mean of each against all."""
+    """Accuracy and area under the ROC curve, of more than two classes the mean of each against all; with intervals,
+    where one is known.
+    """
     found = {"accuracy": accuracy(shares, test.y)}
+    low, high = wilson(round(found["accuracy"] * len(test.y)), len(test.y))
+    found |= {"accuracy_low": low, "accuracy_high": high}
     if len(test.classes) == 2:
         scores = shares[:, 1]
         low, high = auroc_interval(scores, test.y)

@@ -3,7 +3,8 @@
 Question  how well does a small U-Net mark the front (anterior) and back (posterior) of the hippocampus in MRI, voxel by
           voxel, and what of that do place alone, and filters that nobody trained, already give?
 Data      Task04 of the Medical Segmentation Decathlon, or any folder of images/ and labels/: of its cases a third is
-          tested on, a tenth of the rest chosen by; or all cases of --test-root are tested on
+          tested on, a tenth of the rest chosen by; or all cases of --test-root are tested on, and what lies there too
+          is left out of training
 Model     a U-Net of four sizes, 1.4 million parameters, trained by Dice and cross-entropy on scans of mean 0 and
           deviation 1, turned, scaled, bent, darkened and brightened anew each time; scans larger than its window are
           answered for patch by patch, half overlapping. Label maps with the scans' affine are left in predictions/
@@ -18,6 +19,7 @@ Source    Ronneberger et al. 2015; Simpson et al. 2019, arXiv:1902.09063; Isense
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,13 @@ from sigconv.recipes import _segmented as segmented
 from sigconv.recipes import _segments as segments
 from sigconv.train import fit, run, seeds
 from sigconv.train.job import Job
-from sigconv.transforms import augment
+from sigconv.transforms import augment, volume
 
 LABELS = ("anterior", "posterior")  # of a set of two labels that says nothing else
 LEVELS, MULTIPLE = 4, 8
 LARGEST = 1 << 18  # voxels of a window that is not asked for
+MOST_VOXELS = 1 << 27  # of a window that is asked for: 512 along each axis
+MOST_WINDOWS = 100_000  # that a scan is answered in
 NORMS = ("batch", "channel", "instance")
 
 
@@ -81,8 +85,10 @@ def hippocampus(
     lost = [*train.bad, *(test.bad if test_root else ())]
     for case, why in lost:
         job.note(f"{case} was left out: {why}")
-    job.tested_on(test)
     size = tuple(window) or usual(train.shapes)
+    for case, shape in zip(test.names, test.shapes, strict=True):
+        _answerable(case, shape, size, overlap)
+    job.tested_on(test)
     seeds.everything(job.seed)
     net = network(train, size, width, norm, residual)
     varied = augment.AugmentedMaps(train, variants(train, size, mirrored))
@@ -102,6 +108,9 @@ def _checked(window: list[int], width: float, norm: str, overlap: float, half: b
     """UsageError for options that cannot be."""
     if window and (len(window) != 3 or min(window) < MULTIPLE + 1):
         raise console.UsageError(f"--window {window} is not 3 numbers of voxels, at least {MULTIPLE + 1}: [40,56,40]")
+    if math.prod(window) > MOST_VOXELS:
+        told = f"--window {window} has {math.prod(window)} voxels"
+        raise console.UsageError(f"{told}: expected {MOST_VOXELS} at most; larger scans are answered window by window")
     if not 0 < width <= 16:
         raise console.UsageError(f"--width {width} must be above 0, and 16 at most")
     if norm not in NORMS:
@@ -110,6 +119,14 @@ def _checked(window: list[int], width: float, norm: str, overlap: float, half: b
         raise console.UsageError(f"--overlap {overlap} must be at least 0, and below 1")
     if half:
         raise console.UsageError("--flips asks a network about mirrored scans: train it with them, by --mirrored")
+
+
+def _answerable(case: str, shape: Sequence[int], size: Sequence[int], overlap: float) -> None:
+    """UsageError where a scan takes more windows than anyone waits for."""
+    many = volume.tiling(shape, size, overlap).count
+    if many > MOST_WINDOWS:
+        told = f"--overlap {overlap} makes {many} windows of {' x '.join(map(str, size))} of {case!r}"
+        raise console.UsageError(f"{told}: expected {MOST_WINDOWS} at most; a smaller overlap, or a larger --window")
 
 
 def usual(shapes: list[tuple[int, int, int]]) -> tuple[int, ...]:

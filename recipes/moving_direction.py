@@ -92,7 +92,7 @@ def moving_direction(
     job.tested_on(parts.test)
     if kind == "digits":
         job.note(f"Digits are of {'MNIST' if data.digits_of(data_root, digits) == 'mnist' else 'drawn strokes'}.")
-    rounds = epochs or math.ceil(STEPS * min(batch_size, samples) / samples)
+    rounds = math.ceil(STEPS * min(batch_size, samples) / samples) if epochs is None else epochs
     options: dict[str, Any] = {"epochs": rounds, "lr": lr, "batch_size": batch_size, "every": max(rounds // 20, 1)}
 
     model = trained(job, "model", parts, options, front_end, learned)

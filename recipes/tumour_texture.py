@@ -74,10 +74,14 @@ def tumour_texture(
     """
     _checked(front_end, maps, {"margin": margin, "drawn": drawn, "directions": directions}, wavelengths)
     patients, lost = data.everyone(data_root, modality)
+    tissue, bare = by_patient.tissues(patients, margin)
+    patients = [patient for patient in patients if patient.name in tissue]
+    lost += bare
     for name, why in lost:
         job.note(f"{name} was left out: {why}")
     if len(patients) < FEWEST:
         raise ValueError(f"{len(patients)} patients are too few to leave one out and learn from the others: {FEWEST}")
+    _holding(patients, wavelengths)
     job.tested_on(data.Scans(patients))
     lengths = tuple(wavelengths) or voxels.wavelengths(max(max(patient.spacing) for patient in patients))
     look = lambda patient: voxels.energies(scaled(patient), patient.spacing, front_end, lengths, directions)
@@ -85,7 +89,7 @@ def tumour_texture(
     names: list[str] = []
     for number, patient in enumerate(patients):
         energy, names = look(patient)
-        rows.append(_rows(patient, energy, lengths, margin, drawn, job.seed + number))
+        rows.append(_rows(patient, energy, lengths, tissue[patient.name], drawn, job.seed + number))
         table.append(_summary(patient, modality, energy, names))
     job.note(f"{len(patients)} patients; {len(names)} {front_end} filters of {', '.join(_sizes(names))}.")
     if job.folder is not None:
@@ -118,6 +122,15 @@ def _checked(front_end: str, maps: str, numbers: dict[str, float], wavelengths: 
         raise console.UsageError(f"--wavelengths {wavelengths} must be mm above 0, such as [8,16]")
 
 
+def _holding(patients: Sequence[data.Patient], wavelengths: Sequence[float]) -> None:
+    """UsageError for waves that a scan's voxels are too far apart for, or that are longer than a scan."""
+    least = 2 * max(max(patient.spacing) for patient in patients)
+    most = min(max(n * step for n, step in zip(p.x.shape, p.spacing, strict=True)) for p in patients)
+    if not all(least < length <= most for length in wavelengths):
+        told = f"above {least:.3g}, two of the coarsest voxels, and {most:.3g} at most, the smallest scan's length"
+        raise console.UsageError(f"--wavelengths {list(wavelengths)} must be mm {told}")
+
+
 def scaled(patient: data.Patient) -> Tensor:
     """A scan of mean 0 and deviation 1, whatever its unit: (x, y, z)."""
     found: Tensor = volume.zscore(patient.x)
@@ -125,12 +138,12 @@ def scaled(patient: data.Patient) -> Tensor:
 
 
 def _rows(
-    patient: data.Patient, energy: Tensor, lengths: Sequence[float], margin: float, count: int, seed: int
+    patient: data.Patient, energy: Tensor, lengths: Sequence[float], tissue: Tensor, count: int, seed: int
 ) -> Rows:
     """What there is to see of voxels drawn inside the tumour and beside it."""
     generator = torch.Generator().manual_seed(seed)
     inside = voxels.drawn(patient.mask, count, generator)
-    outside = voxels.drawn(by_patient.surroundings(patient, margin), count, generator)
+    outside = voxels.drawn(tissue, count, generator)
     some = torch.cat([inside, outside])
     bright = voxels.around(scaled(patient), patient.spacing, [length / 2 for length in lengths])
     at = lambda x: x.flatten(1)[:, some].T.double()
@@ -197,7 +210,8 @@ def _mapped(
     cut = lambda x: volume.crop_to(x, patient.affine, mask=patient.mask, margin=margin)
     for kind, x in (("features", shown), ("score", score.float()), ("mask", patient.mask.to(torch.uint8))):
         part, place = cut(x)
-        nifti.write(folder / f"{patient.name}_{kind}.nii.gz", part, place, channels=kind == "features")
+        options: dict[str, Any] = {"channels": kind == "features", "intent": "label" if kind == "mask" else None}
+        nifti.write(folder / f"{patient.name}_{kind}.nii.gz", part, place, **options)
     files.write_text(folder / "features.json", json.dumps({"last axis": called, "values": "log energy"}) + "\n")
 
 

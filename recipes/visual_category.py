@@ -57,12 +57,16 @@ def visual_category(
     lr: float = 3e-3,
     batch_size: int = 4,
 ) -> dict[str, Any]:
-    """Train on some runs, choose by one, test on others.
+    """Train on some runs, hold one, test on others.
+
+    The run that is held chooses the baseline's penalty. The network is the average over its last steps, for one run has
+    too few blocks to choose an epoch by.
 
     Args:
         subject: the name of a subject's folder; the first
         series: which of several resampled files of a run is read, as in bold_1slice.nii.gz
-        test_runs: runs to test on, by name or by number from 1, with commas between; each in turn, if none is named
+        test_runs: runs to test on, by name or by number from 1, with commas between, as 1,2 or [1,2]; each in turn, if
+            none is named
         front_end: none, gabor, haar or motion
         learned: whether the front end's filters train
         members: networks that are trained from other seeds and answer together
@@ -79,6 +83,8 @@ def visual_category(
     asked = {"front_end": front_end, "learned": learned, "channels": nd.count(channels, "channels")}
     asked |= {"activation": activation, "members": nd.count(members, "members")}
     study = data.everything(data_root, subject=subject, series=series)
+    for line in study.notes:
+        job.note(line)
     tested = [[n] for n in range(len(study.runs))] if not test_runs else [chosen(test_runs, study.runs)]
     times = slice(study.before, study.before + study.length)
     training = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
@@ -99,7 +105,7 @@ def visual_category(
 
 
 def after(runs: list[int], count: int) -> int:
-    """The run to choose by: the next that is not tested on, the first following the last."""
+    """The run that is held: the next that is not tested on, the first following the last."""
     return next((n % count for n in range(runs[-1] + 1, runs[-1] + count) if n % count not in runs), runs[-1])
 
 
@@ -177,13 +183,15 @@ def linear(parts: list[Any], times: slice) -> Tensor:
 def chosen(text: str, runs: tuple[str, ...]) -> list[int]:
     """Numbers of runs from 0, by their names or their numbers from 1."""
     found = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
+    for word in filter(None, (part.strip(" '\"") for part in text.strip(" []()").split(","))):
         if word in runs:
             found.append(runs.index(word))
         elif word.isascii() and word.isdigit() and 1 <= int(word) <= len(runs):
             found.append(int(word) - 1)
         else:
             raise console.UsageError(f"--test-runs {word!r} is not one of {', '.join(runs)}, nor 1 to {len(runs)}")
+    if not found:
+        raise console.UsageError(f"--test-runs {text!r} names no run: expected names or numbers such as 1,2")
     return sorted(dict.fromkeys(found))
 
 

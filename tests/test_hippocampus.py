@@ -1,5 +1,6 @@
 """The segmentation recipe, on scans made here and a few real ones: metrics, label maps, laws of its parts."""
 
+import json
 import math
 import shutil
 import signal
@@ -63,6 +64,7 @@ def test_label_maps_lie_where_the_scans_do_under_the_same_names(finished):
         assert made.shape == scan.shape
         np.testing.assert_allclose(made.affine, scan.affine)
         assert made.header.get_zooms() == scan.header.get_zooms()
+        assert made.header.get_intent()[0] == "label"
         truth = np.asarray(nibabel.load(home / "new" / "labels" / path.name).dataobj)
         values = np.asarray(made.dataobj)
         assert set(np.unique(values)) <= {0, 1, 2}
@@ -116,6 +118,7 @@ def test_a_run_goes_on_from_its_folder(tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["--window", "[8,8]"], r"--window \[8, 8\] is not 3 numbers"),
+        (["--window", "[100000,100000,100000]"], r"has 1000000000000000 voxels: expected 134217728 at most"),
         (["--width", "0"], "--width 0.0 must be above 0"),
         (["--norm", "layer"], "--norm 'layer' is not one of batch, channel, instance"),
         (["--overlap", "1"], "--overlap 1.0 must be at least 0, and below 1"),
@@ -218,8 +221,37 @@ def test_the_mean_map_of_alike_scans_is_their_map():
     assert torch.equal(found.sum(0), torch.ones(4, 6, 8))
 
 
+def test_more_windows_than_anyone_waits_for_are_refused_before_training(tmp_path, monkeypatch):
+    study(tmp_path / "data", NAMES[:4])
+    monkeypatch.setattr(hippocampus, "MOST_WINDOWS", 50)
+    monkeypatch.setattr(hippocampus, "fit", None)
+    with pytest.raises(console.UsageError, match=r"--overlap 0.99999 makes \d+ windows of 9 x 9 x 9 of '") as caught:
+        tried(tmp_path / "data", tmp_path / "runs", "--window", "[9,9,9]", "--overlap", "0.99999")
+    assert "a smaller overlap, or a larger --window" in str(caught.value)
+
+
+def test_labels_of_any_numbers_and_names_are_told_apart_and_written_as_they_came(tmp_path):
+    study(tmp_path / "data", NAMES[:6])
+    for path in (tmp_path / "data" / "labels").iterdir():
+        one = nifti.read(path)
+        nifti.write(path, np.array([0, 7, 200], np.uint8)[one.data], one.affine)
+    told = {"labels": {"0": "background", "7": "T1+", "200": "T1-"}}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(told))
+    record = tried(tmp_path / "data", tmp_path / "runs", "--epochs", "6")
+    assert {"dice_t1_7", "dice_t1_200", "hausdorff95_t1_7"} <= set(record["metrics"])
+    assert record["metrics"]["dice"] == pytest.approx(
+        (record["metrics"]["dice_t1_7"] + record["metrics"]["dice_t1_200"]) / 2
+    )
+    folder = Path(record["run_folder"])
+    assert (folder / "cases.tsv").read_text().split("\t")[1:3] == ["dice_t1_7", "dice_t1_200"]
+    found = {n for path in (folder / "predictions").iterdir() for n in np.unique(nifti.read(path).data)}
+    assert 0 in found <= {0, 7, 200}
+    assert record["metrics"]["dice"] > 0.2, "held against the truth in its own numbers"
+
+
 def test_names_within_metrics():
     assert _segmented.called("Anterior") == "anterior"
+    assert _segmented.keys({0: "background", 1: "worst case", 2: "b"}) == ["worst_case_1", "b_2"]
     assert _segmented.called("2") == "2"
     assert hippocampus.usual([(4, 4, 4)]) == (16, 16, 16)
 

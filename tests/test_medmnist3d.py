@@ -50,6 +50,8 @@ BAD = {
     "float": ({"train_images": np.zeros((7, 28, 28, 28))}, "of float64"),
     "flat": ({"test_images": np.zeros((4, 28, 28), np.uint8)}, "are not volumes"),
     "fewer labels": ({"val_labels": np.zeros((2, 1), np.uint8)}, "are not volumes"),
+    "huge": ({"test_labels": np.full((4, 1), 2**62)}, "test: label 4611686018427387904 is no class: expected 0 to 999"),
+    "none": ({"val_images": np.zeros((0, 28, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), int)}, "at least 1"),
     "negative": ({"val_labels": np.full((3, 1), -1)}, "label -1 is no class"),
     "small": ({"val_images": np.zeros((3, 9, 28, 28), np.uint8)}, "smaller than size 28"),
 }

@@ -128,6 +128,17 @@ def test_fb9_motion_energy_points_where_things_go(kind):
     assert (np.cos(angle) > 0).mean() > 0.95, "within a quarter of a turn"
 
 
+@pytest.mark.parametrize("speed", [2.0, 3.0, 5.0, 6.0])
+def test_the_waves_of_a_texture_are_too_long_to_go_back(speed):
+    for index in range(4):
+        made = data.draw(0, index, kind="texture", speeds=speed, snr=math.inf, frames=2)
+        waves = np.fft.fft2(made.frames, axes=(1, 2))
+        there = np.abs(waves[0]) > 1e-3 * np.abs(waves[0]).max()
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(24), np.fft.fftfreq(24), indexing="ij"))
+        assert there.any()
+        assert frequency[there].max() * speed <= 0.5 + 1e-9, "half a wave a frame at the most"
+
+
 def test_digits_are_of_mnist_where_it_is_at_hand(tmp_path, monkeypatch):
     monkeypatch.delenv("SIGCONV_DATA", raising=False)
     assert data.digits_of() == "strokes"
@@ -158,6 +169,11 @@ def test_what_cannot_be_drawn_is_refused():
         ({"speeds": (2, 1)}, r"speeds \(2, 1\) must be pixels a frame"),
         ({"speeds": math.inf}, "speeds inf"),
         ({"snr": math.nan}, "snr nan must be"),
+        ({"snr": -7000.0}, "snr -7000.0 must be decibels, -200 at least, or inf for no noise"),
+        (
+            {"kind": "texture", "speeds": (1, 7)},
+            "speeds up to 7 need waves of 14 pixels: a texture of 24 has them up to 12",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             data.draw(0, 0, **options)
@@ -186,6 +202,14 @@ def test_ap3_the_recipe_runs_with_every_front_end_and_reports_it_beside_none(tmp
         learned = run(recipe.moving_direction, [*words, "--learned"])["metrics"]
         assert learned["accuracy_frozen"] == metrics["accuracy"], "the control is the fixed bank's network"
         assert learned["parameters"] > metrics["parameters"]
+
+
+def test_as_many_epochs_are_trained_as_are_asked_for(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(recipe, "fit", lambda *_, epochs, **__: asked.append(epochs))
+    for words in ([], ["--epochs", "0"], ["--epochs", "3"]):
+        run(recipe.moving_direction, ["--samples", "40", "--tested", "16", *words, "--out", str(tmp_path)])
+    assert sorted(set(asked)) == [0, 3, 400]
 
 
 def test_fb9_a_fixed_bank_and_a_linear_head_learn_it_of_few_clips():

@@ -66,7 +66,12 @@ def test_parts_share_no_patient_and_the_seed_draws_them(tmp_path):
 
 
 def test_who_cannot_be_used_is_told_and_left_out(tmp_path):
-    clinic(tmp_path, ["a", "b", "alone", "empty", "larger", "nan", "torn"], kinds=("PET",))
+    clinic(tmp_path, ["a", "b", "alone", "complex", "empty", "far", "larger", "nan", "torn"], kinds=("PET",))
+    for part in ("image", "mask"):
+        one = nifti.read(tmp_path / "far" / f"PET_{part}.nii.gz")
+        nifti.write(tmp_path / "far" / f"PET_{part}.nii.gz", one.data, np.diag([4000.0, 4000, 3000, 1]))
+    scan = nifti.read(tmp_path / "complex" / "PET_image.nii.gz")
+    nifti.write(tmp_path / "complex" / "PET_image.nii.gz", scan.data * (1 + 1j), scan.affine)
     (tmp_path / "alone" / "PET_mask.nii.gz").unlink()
     mask = nifti.read(tmp_path / "empty" / "PET_mask.nii.gz")
     nifti.write(tmp_path / "empty" / "PET_mask.nii.gz", 0 * mask.data, mask.affine)
@@ -78,7 +83,9 @@ def test_who_cannot_be_used_is_told_and_left_out(tmp_path):
     patients, lost = sarcoma.everyone(tmp_path, "pet")
     assert [patient.name for patient in patients] == ["a", "b"]
     told = dict(lost)
-    assert set(told) == {"alone", "empty", "larger", "nan", "torn"}
+    assert set(told) == {"alone", "complex", "empty", "far", "larger", "nan", "torn"}
+    assert "is complex: write its magnitude" in told["complex"]
+    assert "has voxels of 4e+03 x 4e+03 x 3e+03 mm, others of 4 x 4 x 3 mm" in told["far"]
     assert "has only one of PET_image.nii.gz" in told["alone"]
     assert "marks none of the voxels" in told["empty"]
     assert "PET_image.nii.gz' and its label map" in told["larger"]

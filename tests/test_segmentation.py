@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples
 
-from sigconv.datasets import _pairs, segmentation
+from sigconv.datasets import _known, _pairs, segmentation
 from sigconv.readers import nifti
 from sigconv.transforms import augment, volume
 
@@ -188,7 +188,7 @@ def test_scans_of_other_spacings_are_resampled_and_labels_come_back(tmp_path_fac
     x, y = part.item(0)
     shape = nifti.header(root / "images" / "b.nii.gz").shape
     assert x.shape[1:] == y.shape == part.shapes[0]
-    if np.abs(steps - 1).max() > 2 * segmentation.ALIKE:
+    if np.abs(steps - 1).max() > 2 * _known.ALIKE:
         assert np.abs(np.array(y.shape) - shape * steps).max() <= 0.5 + 1e-5, "as many as fit best"
     shares = torch.nn.functional.one_hot(y.long(), 3).movedim(-1, 0)
     back, truth = part.restored(0, shares), part.truth(0)
@@ -209,16 +209,140 @@ def test_channels_are_last_on_disk_and_first_in_memory(tmp_path):
     torch.testing.assert_close(x[0], -x[1], atol=1e-5, rtol=0)
 
 
-def test_constant_and_broken_values_become_numbers(tmp_path):
-    study(tmp_path, "abc")
-    for name, value in (("a", 7.0), ("b", np.nan), ("c", None)):
-        path = tmp_path / "images" / f"{name}.nii.gz"
+def spoilt(root, name, change):
+    """A scan with other values."""
+    path = root / "images" / f"{name}.nii.gz"
+    one = nifti.read(path)
+    nifti.write(path, change(one.data), one.affine)
+
+
+def test_broken_values_become_numbers_and_scans_that_show_nothing_are_left_out(tmp_path):
+    study(tmp_path, "abcdefg")
+
+    def infinite(data):
+        data[0, 0, 0], data[1, 1, 1] = np.inf, np.nan
+        return data
+
+    spoilt(tmp_path, "a", infinite)
+    spoilt(tmp_path, "f", lambda data: data.round().astype(np.int16))
+    spoilt(tmp_path, "b", lambda data: np.full_like(data, np.nan))
+    spoilt(tmp_path, "c", lambda data: infinite(np.full_like(data, 7)))
+    spoilt(tmp_path, "d", lambda data: data * (1 + 1j))
+    labels = nifti.read(tmp_path / "labels" / "e.nii.gz")
+    nifti.write(tmp_path / "labels" / "e.nii.gz", labels.data.astype(np.complex64), labels.affine)
+    parts = segmentation.load(tmp_path)
+    assert sorted(name for part in parts for name in part.names) == ["a", "f", "g"]
+    assert all(part.item(0)[0].isfinite().all() for part in parts)
+    told = dict(parts.train.bad)
+    assert told.pop("b").endswith("images/b.nii.gz' has no voxel that is a number")
+    assert told.pop("c").endswith("images/c.nii.gz' holds 7 everywhere: there is nothing to see")
+    assert told.pop("d").endswith("images/d.nii.gz' is complex: write its magnitude")
+    assert told.pop("e").endswith("labels/e.nii.gz' is complex: labels are whole numbers from 0 to 254")
+    assert not told
+
+
+def placed(root, name, steps):
+    """A case whose header has other steps."""
+    for folder in ("images", "labels"):
+        path = root / folder / f"{name}.nii.gz"
+        nifti.write(path, nifti.read(path).data, np.diag([*steps, 1.0]))
+
+
+def test_a_case_whose_spacing_cannot_be_is_left_out_by_its_name(tmp_path):
+    study(tmp_path, "abcdef")
+    placed(tmp_path, "b", (1000.0, 1000.0, 1000.0))
+    placed(tmp_path, "d", (1.0, 1.0, 1e-9))
+    parts = segmentation.load(tmp_path)
+    assert sorted(name for part in parts for name in part.names) == ["a", "c", "e", "f"]
+    assert parts.train.spacing == (1.0, 1.0, 1.0)
+    told = dict(parts.train.bad)
+    assert "images/b.nii.gz' has voxels of 1e+03 x 1e+03 x 1e+03 mm, others of 1 x 1 x 1 mm" in told["b"]
+    assert "images/d.nii.gz' has voxels of 1 x 1 x 1e-09 mm" in told["d"]
+    with pytest.raises(
+        ValueError, match=r"has 0 usable pairs, 6 that are not: .* at a spacing of 0.001 x 0.001 x 0.001"
+    ):
+        segmentation.load(tmp_path, spacing=(0.001, 0.001, 0.001))
+    study(tmp_path / "new", "xy", seed=4)
+    placed(tmp_path / "new", "x", (30.0, 30.0, 30.0))
+    test = segmentation.load(tmp_path, test_root=tmp_path / "new").test
+    assert test.names == ["y"]
+    assert test.bad[0][0] == "x"
+
+
+def test_scans_that_are_tested_on_set_no_spacing(tmp_path):
+    study(tmp_path, NAMES)
+    tested = segmentation.load(tmp_path, seed=1).test.names
+    for name in NAMES:
+        if name not in tested[1:]:
+            placed(tmp_path, name, (3.0, 2.0, 4.0) if name in tested else (1.0, 1.5, 1.0))
+    parts = segmentation.load(tmp_path, seed=1)
+    assert parts.test.names == tested
+    assert parts.train.spacing == (1.0, 1.5, 1.0)
+
+
+def test_scans_of_the_test_folder_are_not_trained_with(tmp_path):
+    study(tmp_path / "known", ["a", "b", "c", "d", "sub-1_T1w", "sub-2_T1w"])
+    for folder in ("images", "labels"):
+        (tmp_path / "new" / folder).mkdir(parents=True)
+        for name, other in (("a", "a"), ("b", "another name")):
+            path = tmp_path / "known" / folder / f"{name}.nii.gz"
+            (tmp_path / "new" / folder / f"{other}.nii.gz").write_bytes(path.read_bytes())
+    study(tmp_path / "new", ["c", "sub-2_run-1_T1w"], seed=8)
+    train, valid, test = segmentation.load(tmp_path / "known", test_root=tmp_path / "new")
+    assert len(test) == 4
+    assert sorted(train.names + valid.names) == ["c", "d", "sub-1_T1w"], "c is another scan of the same name"
+    told = dict(train.bad)
+    assert "images/a.nii.gz' is the same scan as " in told["a"]
+    assert told["b"].endswith("images/another name.nii.gz', which is tested on")
+    assert "is of one subject with " in told["sub-2_T1w"]
+    with pytest.raises(ValueError, match=r"0 usable pairs, 6 that are not: .* is the same scan as .*; 3 are needed"):
+        segmentation.load(tmp_path / "known", test_root=tmp_path / "known")
+
+
+def test_pairs_of_files_are_the_same_by_their_voxels_not_by_their_headers(tmp_path):
+    for home, values in (("one", b"abcd"), ("other", b"efgh")):
+        (tmp_path / home).mkdir()
+        (tmp_path / home / "x.hdr").write_bytes(b"alike")
+        (tmp_path / home / "x.img").write_bytes(values)
+    cases = [_pairs.Case("x", tmp_path / home / "x.hdr", None) for home in ("one", "other")]
+    assert _known.apart(cases[:1], cases[1:]) == (cases[:1], [])
+    assert [name for name, _ in _known.apart(cases[:1], cases[:1])[1]] == ["x"]
+
+
+def test_labels_of_any_numbers_are_classes_one_after_the_other(tmp_path):
+    study(tmp_path, NAMES)
+    for name in NAMES:
+        path = tmp_path / "labels" / f"{name}.nii.gz"
         one = nifti.read(path)
-        one.data[...] = one.data if value is None else value
-        one.data[0, 0, 0] = np.inf
-        nifti.write(path, one.data, one.affine)
-    for part in segmentation.load(tmp_path):
-        assert part.item(0)[0].isfinite().all()
+        nifti.write(path, np.array([0, 17, 200], np.uint8)[one.data], one.affine)
+    train, _, test = segmentation.load(tmp_path, labels=("a", "b"))
+    assert train.values == (0, 17, 200)
+    assert train.classes == ("background", "17", "200")
+    _, y = test.item(0)
+    assert y.unique().tolist() == [0, 1, 2]
+    shares = torch.nn.functional.one_hot(y.long(), 3).movedim(-1, 0)
+    assert np.array_equal(test.restored(0, shares), test.truth(0)), "in the numbers of the files"
+    study(tmp_path / "new", ["x"], seed=4)
+    with pytest.raises(ValueError, match=r"no case to test on: .*x\.nii\.gz' has a label 1: expected 0, 17, 200"):
+        segmentation.load(tmp_path, test_root=tmp_path / "new")
+
+
+def test_a_study_without_a_label_is_refused(tmp_path):
+    study(tmp_path, "abcd")
+    for name in "abcd":
+        path = tmp_path / "labels" / f"{name}.nii.gz"
+        one = nifti.read(path)
+        nifti.write(path, 0 * one.data, one.affine)
+    with pytest.raises(ValueError, match="has no label in the maps of the 2 scans to train with: all are 0"):
+        segmentation.load(tmp_path)
+
+
+def test_items_are_kept_in_memory_by_the_size_they_come_to(tmp_path, monkeypatch):
+    study(tmp_path, "abcd")
+    voxels = sum(np.prod(shape) for shape in segmentation.load(tmp_path).train.shapes)
+    monkeypatch.setattr(segmentation, "HELD", 5 * int(voxels))
+    assert segmentation.load(tmp_path).train.memory is not None
+    assert segmentation.load(tmp_path, spacing=(0.9, 1, 1)).train.memory is None
 
 
 def test_augmented_crops_of_unequal_cases_are_one_size(tmp_path):

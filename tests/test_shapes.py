@@ -9,6 +9,7 @@ from sigconv.recipes import _banks, _shapes
 from sigconv.recipes.adrenal_shape import adrenal_shape
 from sigconv.recipes.medmnist3d import medmnist3d as recipe
 from sigconv.train import run
+from sigconv.train.intervals import wilson
 
 
 def balls(n, size, seed):
@@ -46,6 +47,8 @@ def test_ap4_shapes_are_told_apart_and_a_run_says_how_surely(root, tmp_path):
     found = record["metrics"]
     assert found["accuracy"] > 0.9
     assert found["auroc_low"] <= found["auroc"] <= found["auroc_high"]
+    assert (found["accuracy_low"], found["accuracy_high"]) == wilson(round(24 * found["accuracy"]), 24)
+    assert "accuracy_low_voxels" not in found
     assert {"accuracy_voxels", "auroc_voxels", "accuracy_profiles"} <= set(found)
     assert record["test_size"] == 24
 
@@ -64,6 +67,19 @@ def test_what_would_be_ignored_is_refused(root, tmp_path):
     with pytest.raises(ValueError, match="front_end 'fourier' is not one of"):
         run(adrenal_shape, ["--front-end", "fourier", "--out", str(tmp_path)])
     assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_part_of_one_class_is_refused_before_training(root, tmp_path, part, monkeypatch):
+    with np.load(root / "adrenalmnist3d.npz") as found:
+        arrays = dict(found)
+    arrays[f"{part}_labels"] = np.ones_like(arrays[f"{part}_labels"])
+    np.savez_compressed(tmp_path / "adrenalmnist3d.npz", **arrays)
+    monkeypatch.setattr(_shapes, "fit", None)
+    with pytest.raises(
+        ValueError, match=f"volumes of adrenal's {part} part are of class 'hyperplasia': two are needed"
+    ):
+        run(adrenal_shape, ["--data-root", str(tmp_path), "--out", str(tmp_path)])
 
 
 def test_mirror_images_are_made_only_where_they_are_of_the_same_class():

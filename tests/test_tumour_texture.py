@@ -70,6 +70,7 @@ def test_maps_lie_where_the_scans_do(finished):
         made = {kind: nibabel.load(folder / f"{patient.name}_{kind}.nii.gz") for kind in ("features", "score", "mask")}
         assert made["features"].shape == (*made["mask"].shape, 2)
         assert made["score"].shape == made["mask"].shape
+        assert [made[kind].header.get_intent()[0] for kind in ("score", "mask")] == ["none", "label"]
         mask = np.asarray(made["mask"].dataobj)
         assert mask.sum() == int(patient.mask.sum())
         points = nibabel.affines.apply_affine(made["mask"].affine, np.argwhere(mask))
@@ -102,11 +103,31 @@ def test_either_front_end_and_modality_runs_and_gives_the_same_again(finished, t
         (["--drawn", "0"], "--drawn 0 must be at least 1"),
         (["--margin", "0.5"], "--margin 0.5 must be at least 1"),
         (["--wavelengths", "[0]"], r"--wavelengths \[0.0\] must be mm above 0"),
+        (
+            ["--wavelengths", "[7,0.05]", "--front-end", "haar"],
+            r"\[7.0, 0.05\] must be mm above 6, two of the coarsest",
+        ),
+        (
+            ["--wavelengths", "[1e6]"],
+            r"\[1000000.0\] must be mm above 6, .* and 30 at most, the smallest scan's length",
+        ),
     ],
 )
 def test_wrong_words_are_refused_in_one_line(finished, tmp_path, words, message):
     with pytest.raises(console.UsageError, match=message):
         tried(finished[0], tmp_path, *words)
+
+
+def test_who_has_nothing_around_the_tumour_is_told_and_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(tumour_texture, "_drawn", lambda *_: None)
+    clinic(tmp_path / "data", ["a", "b", "c", "in air"], kinds=("PET",))
+    scan, mask = (nifti.read(tmp_path / "data" / "in air" / f"PET_{part}.nii.gz") for part in ("image", "mask"))
+    nifti.write(tmp_path / "data" / "in air" / "PET_image.nii.gz", scan.data * mask.data, scan.affine)
+    words = ["--modality", "pet", "--drawn", "50", "--directions", "2", "--maps", "none"]
+    record = tried(tmp_path / "data", tmp_path / "runs", *words)
+    assert (record["metrics"]["patients"], record["metrics"]["left_out"], record["test_size"]) == (3, 1, 3)
+    log = Path(record["run_folder"], "log.txt").read_text()
+    assert "in air was left out: patient 'in air' has no tissue within 20 mm of the tumour: a larger --margin" in log
 
 
 def test_too_few_patients_are_refused(tmp_path):

@@ -128,8 +128,19 @@ def test_ucf101_lists_say_which_is_which(tmp_path, folder):
     lists(place, testlist02=["jump v_jump_g02_c01.avi"])
     with pytest.raises(ValueError, match=r"testlist02\.txt' line 1: 'jump v_jump"):
         video_folder.load(home, **SMALL, split=2)
+    lists(place, testlist02=["jump/a.avi", "jump/b.avi 2", "jump/a.avi 2"])
+    with pytest.raises(ValueError, match=r"testlist02\.txt' line 3: 'jump/a\.avi' stands on line 1 too"):
+        video_folder.load(home, **SMALL, split=2)
     (place / "testlist02.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"no testlist02\.txt"):
+        video_folder.load(home, **SMALL, split=2)
+
+
+@pytest.mark.parametrize("name", ["trainlist02", "testlist02"])
+def test_a_list_that_names_nothing_is_refused_not_replaced(tmp_path, folder, name):
+    home, place = ucf(tmp_path, folder)
+    lists(place, **{name: ["", " "]})
+    with pytest.raises(ValueError, match=rf"{name}\.txt' names no video: expected a line such as"):
         video_folder.load(home, **SMALL, split=2)
 
 
@@ -180,6 +191,35 @@ def test_short_films_begin_again(tmp_path):
         train = video_folder.load(tmp_path, **SMALL, held=held).train
         red = 255 * train.item(0, seeds.generator(0, 0, 0))[0][0, :, 0, 0]
         assert red.round().tolist() == [0, 20, 10, 0]
+
+
+def test_long_thin_frames_are_left_out_and_large_ones_read_a_few_at_a_time(folder, tmp_path, monkeypatch):
+    for name in ("jump", "walk"):
+        (tmp_path / name).mkdir()
+        for path in (folder / name).iterdir():
+            (tmp_path / name / path.name).write_bytes(path.read_bytes())
+    film(tmp_path / "jump" / "thin.avi", 0, 0, size=(2, 80))
+    asked = []
+    plainly = _videos.reader.blocks
+    monkeypatch.setattr(
+        _videos.reader, "blocks", lambda path, n, **wanted: asked.append(n) or plainly(path, n, **wanted)
+    )
+    wanted = video_folder.load(folder, **SMALL).train
+    for room, held in ((5 * 3 * 24 * 32, 1 << 20), (1, 0), (1, 1 << 20)):
+        monkeypatch.setattr(_videos, "AT_ONCE", room)
+        train, valid, test = video_folder.load(tmp_path, **SMALL, held=held)
+        assert [name for part in (train, valid, test) for name, _ in part.bad] == ["jump/thin.avi"]
+        bad = next(why for part in (train, valid, test) for _, why in part.bad)
+        assert bad.endswith(
+            "thin.avi' has frames of 2 x 80 pixels: expected a longer side of 16 times the shorter at most"
+        )
+        asked.clear()
+        for name in set(train.names) & set(wanted.names):
+            (one, _), (other, _) = (
+                part.item(part.names.index(name), seeds.generator(0, 1, 0)) for part in (train, wanted)
+            )
+            assert torch.equal(one, other)
+        assert max(room // (3 * 24 * 32), 1) in asked
 
 
 def test_what_is_not_there_or_cannot_be_is_one_line(folder, tmp_path, monkeypatch):

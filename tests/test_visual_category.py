@@ -1,5 +1,7 @@
 """Categories seen, from fMRI: learned, four axes at once, runs apart, front ends beside none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from fmri_runs import made
 from safetensors.torch import load_file
 
 from sigconv import console
+from sigconv.readers import nifti
 from sigconv.recipes import visual_category as module
 from sigconv.recipes.visual_category import visual_category
 from sigconv.train import run
@@ -51,6 +54,7 @@ def test_front_ends_stand_before_the_network_and_beside_none(root, tmp_path, fro
 def test_what_cannot_be_meant_is_one_line(root, tmp_path):
     for words, error, message in (
         (["--test-runs", "9"], console.UsageError, "--test-runs '9' is not one of task001_run000, "),
+        (["--test-runs", "[]"], console.UsageError, r"--test-runs '\[\]' names no run"),
         (["--test-runs", "1,2,3,4"], ValueError, "4 runs cannot be split into 4 to test on"),
         (["--learned"], ValueError, "learned is for a front end"),
         (["--front-end", "fft"], ValueError, "front_end 'fft' is not one of"),
@@ -70,3 +74,20 @@ def test_noise_stays_inside_the_head():
 def test_the_run_to_choose_by_is_none_that_is_tested_on():
     assert [module.after([n], 4) for n in range(4)] == [1, 2, 3, 0]
     assert module.after([0, 3], 4) == 1
+
+
+@pytest.mark.parametrize("text", ["2,3", "[2, 3]", "(3,2)", "b,'c'", '["b", 3]'])
+def test_runs_are_named_as_a_list_or_without_brackets(text):
+    assert module.chosen(text, ("a", "b", "c")) == [1, 2]
+
+
+def test_voxels_that_are_no_numbers_are_told_of_in_the_log(tmp_path):
+    made(tmp_path)
+    path = sorted(tmp_path.rglob("bold_tiny.nii.gz"))[0]
+    scan = nifti.read(path)
+    scan.data[0, 0, 0] = np.nan
+    nifti.write(path, scan.data, scan.affine, like=scan)
+    record = start(tmp_path, tmp_path / "runs", "--epochs", "1", "--test-runs", "[2]")
+    assert record["test_size"] == 2
+    log = Path(record["run_folder"], "log.txt").read_text()
+    assert "1 of 40 voxels, NaN or infinite somewhere, are left out." in log
