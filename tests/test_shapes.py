@@ -71,7 +71,7 @@ def test_what_would_be_ignored_is_refused(root, tmp_path):
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_part_of_one_class_is_refused_before_training(root, tmp_path, part, monkeypatch):
-    with np.load(root / "adrenalmnist3d.npz") as found:
+    with np.load(root / "adrenalmnist3d.npz", allow_pickle=False) as found:
         arrays = dict(found)
     arrays[f"{part}_labels"] = np.ones_like(arrays[f"{part}_labels"])
     np.savez_compressed(tmp_path / "adrenalmnist3d.npz", **arrays)
