@@ -48,8 +48,8 @@ def hippocampus(
     data_root: Path | None = None,
     test_root: Path | None = None,
     name: str = "hippocampus",
-    window: list[int] = [],  # noqa: B006  the command line reads it; it is never written to
-    spacing: list[float] = [],  # noqa: B006
+    window: tuple[int, ...] = (),
+    spacing: tuple[float, ...] = (),
     width: float = 1.0,
     norm: str = "batch",
     residual: bool = False,
@@ -104,12 +104,14 @@ def hippocampus(
     }
 
 
-def _checked(window: list[int], width: float, norm: str, overlap: float, half: bool) -> None:
+def _checked(window: Sequence[int], width: float, norm: str, overlap: float, half: bool) -> None:
     """UsageError for options that cannot be."""
     if window and (len(window) != 3 or min(window) < MULTIPLE + 1):
-        raise console.UsageError(f"--window {window} is not 3 numbers of voxels, at least {MULTIPLE + 1}: [40,56,40]")
+        raise console.UsageError(
+            f"--window {list(window)} is not 3 numbers of voxels, at least {MULTIPLE + 1}: [40,56,40]"
+        )
     if math.prod(window) > MOST_VOXELS:
-        told = f"--window {window} has {math.prod(window)} voxels"
+        told = f"--window {list(window)} has {math.prod(window)} voxels"
         raise console.UsageError(f"{told}: expected {MOST_VOXELS} at most; larger scans are answered window by window")
     if not 0 < width <= 16:
         raise console.UsageError(f"--width {width} must be above 0, and 16 at most")

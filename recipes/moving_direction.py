@@ -58,7 +58,7 @@ def moving_direction(
     tested: int = 1000,
     frames: int = 8,
     size: int = 24,
-    speeds: list[float] = [1.0, 2.0],  # noqa: B006  the command line reads it; it is never written to
+    speeds: tuple[float, ...] = (1.0, 2.0),
     snr: float = 0.0,
     digits: str = "auto",
     data_root: Path | None = None,

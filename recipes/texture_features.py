@@ -35,7 +35,7 @@ def texture_features(
     data_root: Path | None = None,
     source: str = "phantoms",
     size: int = 8,
-    wavelengths: list[float] = [3.0, 4.5, 7.0],  # noqa: B006  the command line reads it; it is never written to
+    wavelengths: tuple[float, ...] = (3.0, 4.5, 7.0),
     directions: int = 13,
     epochs: int = 0,
     lr: float = 0.0,
@@ -59,7 +59,7 @@ def texture_features(
         if number < least:
             raise console.UsageError(f"--{name} {number} must be at least {least}")
     if not wavelengths or min(wavelengths) < 2:
-        raise console.UsageError(f"--wavelengths {wavelengths} must be at least 2 voxels each, such as [4,8]")
+        raise console.UsageError(f"--wavelengths {list(wavelengths)} must be at least 2 voxels each, such as [4,8]")
     parts = data.load(data_root, source=source, size=size, seed=job.seed)
     bank = gabor.pyramid(3, wavelengths=wavelengths, directions=directions, dc_free=True, truncate=2.5)
     bank = bank.to("cuda" if job.device == "cuda" else "cpu")

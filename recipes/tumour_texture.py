@@ -48,7 +48,7 @@ def tumour_texture(
     data_root: Path | None = None,
     modality: str = "t1",
     front_end: str = "gabor",
-    wavelengths: list[float] = [],  # noqa: B006  the command line reads it; it is never written to
+    wavelengths: tuple[float, ...] = (),
     directions: int = 13,
     margin: float = 20.0,
     drawn: int = 2000,
@@ -110,7 +110,7 @@ def tumour_texture(
     return _metrics(areas) | {"patients": len(patients), "features": len(names), "left_out": len(lost)}
 
 
-def _checked(front_end: str, maps: str, numbers: dict[str, float], wavelengths: list[float]) -> None:
+def _checked(front_end: str, maps: str, numbers: dict[str, float], wavelengths: Sequence[float]) -> None:
     """UsageError for options that cannot be."""
     for name, word, words in (("front-end", front_end, voxels.FEATURES), ("maps", maps, MAPS)):
         if word not in words:
@@ -119,7 +119,7 @@ def _checked(front_end: str, maps: str, numbers: dict[str, float], wavelengths: 
         if not number >= 1:
             raise console.UsageError(f"--{name} {number} must be at least 1")
     if wavelengths and not min(wavelengths) > 0:
-        raise console.UsageError(f"--wavelengths {wavelengths} must be mm above 0, such as [8,16]")
+        raise console.UsageError(f"--wavelengths {list(wavelengths)} must be mm above 0, such as [8,16]")
 
 
 def _holding(patients: Sequence[data.Patient], wavelengths: Sequence[float]) -> None:
