@@ -168,6 +168,12 @@ def test_ac1_every_model_takes_every_activation(spec):
         build(spec, activation="step", width=1 / 16)
 
 
+@pytest.mark.parametrize("spec", [spec for spec in EVERY if "classes" in models.read(spec)[0].build.__kwdefaults__])
+def test_no_model_of_no_classes_is_built(spec):
+    with pytest.raises(ValueError, match="classes 0 must be at least 1"):
+        build(spec, classes=0, width=1 / 16)
+
+
 def test_words_say_what_is_wrong():
     with pytest.raises(ValueError, match="model 'vgh' is not one of"):
         models.build("vgh")

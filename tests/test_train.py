@@ -1,6 +1,7 @@
 """Training: the loop learns, chooses, resumes to the bit; metrics are scikit-learn's; checkpoints notice damage."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -399,6 +400,15 @@ def test_sparse_gradients_and_complex_weights_are_trained_and_averaged():
         models.append(Turned())
         fit(models[-1], blobs(), blobs(30, 1), epochs=2, lr=0.1, batch_size=16, average=average)
     assert not torch.equal(models[0].weight, models[1].weight)
+
+
+def test_f16_a_validation_loss_that_is_no_number_stops_the_training_and_is_told():
+    spoilt = blobs(30, 1)
+    spoilt.x[7] = math.nan
+    with pytest.raises(
+        ValueError, match=r"validation loss of model is no number in epoch 1, .* look at the validation"
+    ):
+        fit(net(), blobs(), spoilt, epochs=1, lr=0.1, batch_size=16)
 
 
 def test_torchs_own_data_sets_and_lists_of_pairs_will_do(tmp_path):

@@ -33,6 +33,8 @@ def recorded(build: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
 
     @functools.wraps(build)
     def built(*args: Arguments.args, **options: Arguments.kwargs) -> Model:
+        if options.get("classes") is not None:
+            nd.count(options["classes"], "classes")  # one without answers would only fail far from here
         model = build(*args, **options)
         given = signature.bind(*args, **options)
         given.apply_defaults()
@@ -107,6 +109,4 @@ def variant_of(room: str, builders: Mapping[str, Any], facts: Mapping[str, Any],
     wrong = [name for name in options if name not in taken]
     if wrong:
         raise ValueError(f"option {wrong[0]}={options[wrong[0]]!r}: {room}:{variant} takes {', '.join(taken)}")
-    if options.get("classes") is not None:
-        nd.count(options["classes"], "classes")
     return builder(variant, **usual({k: fact for k, fact in facts.items() if k in taken}, variant, options))

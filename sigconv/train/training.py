@@ -145,6 +145,11 @@ class Training:
             seeds.restore(before)
             self._save(pace)
             return False
+        if math.isnan(found.get("valid_loss", 0.0)):
+            raise ValueError(
+                f"the validation loss of {self.name} is no number in epoch {epoch}, its training loss {mean:g}: look "
+                f"at the validation items, or begin anew with lr below {self.rates[0]:g}"
+            )
         row |= {"train_loss": mean, **found, "seconds": round(state.seconds, 3)}
         state.rows.append(row)
         if self.choosing or epoch == self.epochs:
