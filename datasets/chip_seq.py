@@ -44,6 +44,11 @@ class Files(NamedTuple):
     train: Path
     test: Path
 
+    @property
+    def ranked(self) -> bool:
+        """Whether the bound windows to train with come strongest first, as DeepBind's do."""
+        return self.train.name.endswith(TRAIN)
+
 
 class Bound(Arrays):
     """Windows as tokens (windows, letters), uint8, and whether each is bound, float32, (windows,).
@@ -66,7 +71,7 @@ class Bound(Arrays):
         if self.fresh and generators is not None:
             free = (y == 0).nonzero().flatten().tolist()
             if free:
-                x[free] = between_flanks(x[free], [generators[i] for i in free])
+                x[free] = dna.between_flanks(x[free], [generators[i] for i in free])
         return x, y
 
     def to(self, device: Any) -> Bound:
@@ -109,7 +114,7 @@ class Drawn:
         y = (indices < self.windows).float()
         free = (y == 0).nonzero().flatten().tolist()
         if free:
-            x[free] = between_flanks(x[free], [generators[i] for i in free])
+            x[free] = dna.between_flanks(x[free], [generators[i] for i in free])
         return x, y
 
 
@@ -120,22 +125,25 @@ def load(
 
     task        discovery: what is not bound is made by shuffling what is, to train with anew each time, to choose by
                 four shuffles of each; occupancy: the file's own unbound windows
-    strongest   only so many of the bound windows first in the file are trained with
+    strongest   only so many of the bound windows are trained with, those first in the file
 
     To choose by there is an eighth of the thousand bound windows first in the file, drawn by the seed, for such are
-    tested on; and an eighth of the file's own unbound ones. ValueError for a factor that is not there, naming those
-    that are, and for windows that leave nothing to learn from.
+    tested on; and an eighth of the file's own unbound ones. Files that do not say which are the strongest (Zeng's) are
+    put in an order drawn by the seed first, and the eighth is one of all. ValueError for a factor that is not there,
+    naming those that are, and for windows that leave nothing to learn from.
     """
     nd.one_of(task, TASKS, "task")
     if strongest is not None:
         nd.count(strongest, "strongest")
     files = found(root, factor)
     train, test = (_read(path) for path in files)
+    if not files.ranked:
+        train = train.subset(torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)))
     if not len(test) or test.y.min() == test.y.max():
         raise ValueError(f"{str(files.test)!r} has windows of one kind only: nothing can be told apart")
     if (bound := int((train.y == 1).sum())) < FEWEST:
         raise ValueError(f"{str(files.train)!r} has {bound} bound windows: expected {FEWEST} or more")
-    kept, held = _held(train.y == 1, seed, LIKE_TESTED)
+    kept, held = _held(train.y == 1, seed, LIKE_TESTED if files.ranked else len(train))
     if task == "occupancy":
         if (train.y == 0).sum() < FEWEST:
             raise ValueError(f"{str(files.train)!r} has fewer than {FEWEST} unbound windows: take the task discovery")
@@ -148,29 +156,8 @@ def load(
 def partnered(x: Tensor, seed: int, times: int = 1, fresh: bool = False) -> Bound:
     """Bound windows, and after them so many times as many that are not: each shuffled, its pairs of neighbours kept."""
     generator = torch.Generator().manual_seed(seed)
-    others = [between_flanks(x, generator) for _ in range(times)]
+    others = [dna.between_flanks(x, generator) for _ in range(times)]
     return Bound(torch.cat([x, *others]), torch.arange((1 + times) * len(x)).lt(len(x)).float(), fresh)
-
-
-def between_flanks(x: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> Tensor:
-    """Windows shuffled, every pair of neighbours kept, but for unknown letters at their ends, which stay.
-
-    Shuffled too, the flanks of windows shorter than others would tell what is not bound.
-
-    >>> between_flanks(torch.tensor([[4, 4, 0, 0, 0, 4]])).tolist()
-    [[4, 4, 0, 0, 0, 4]]
-    """
-    known = x != dna.UNKNOWN
-    ends = torch.stack([known.int().argmax(1), known.flip(1).int().argmax(1)], 1)
-    if not ends.any():
-        return dna.dinucleotide_shuffle(x, generator)
-    y = x.clone()
-    for before, after in ends.unique(dim=0).tolist():
-        rows = (ends == torch.tensor([before, after])).all(1).nonzero().flatten().tolist()
-        inner = slice(before, x.shape[1] - after)
-        drawn = [generator[row] for row in rows] if isinstance(generator, Sequence) else generator
-        y[rows, inner] = dna.dinucleotide_shuffle(x[rows, inner], drawn)
-    return y
 
 
 def _held(chosen: Tensor, seed: int, among: int) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,7 @@ def best_still(kind: str, directions: int = 8) -> float:
 
 
 def digits_of(root: Any = None, digits: str = "auto") -> str:
-    """Which digits load takes: "mnist" where it is asked for, or auto finds it under root or $SIGCONV_DATA; "strokes".
+    """Which digits load takes: "mnist" where it is asked for, or auto finds it under root or else $SIGCONV_DATA.
 
     >>> digits_of(digits="strokes")
     'strokes'
@@ -136,7 +136,7 @@ def load(
 ) -> Parts:
     """So many clips to train with, to choose by and to test on: x float32 (1, frames, size, size), y the direction.
 
-    digits      "mnist", of a folder mnist/ under root or $SIGCONV_DATA, its test images in the test part only;
+    digits      "mnist", of a folder mnist/ under root or else $SIGCONV_DATA, its test images in the test part only;
                 "strokes", for which nothing is read; "auto", the first where it is at hand (digits_of says)
 
     Other options as draw's. Directions go round from down by way of right, as COMPASS has eight of them.

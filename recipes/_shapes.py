@@ -42,7 +42,8 @@ def study(job: Job, root: Any, name: str, size: int, asked: dict[str, Any], trai
 
 
 def classify(job: Job, parts: Any, asked: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-    """Train members, test them together; with filters before the network, one without them beside it.
+    """Train members, test them together; with filters before the network, one without them beside it,
+    which compares with one member.
 
     asked: front_end, learned, members, augmented, averaged, mirrored, width, activation.
     """
@@ -50,7 +51,8 @@ def classify(job: Job, parts: Any, asked: dict[str, Any], training: dict[str, An
     answers = [said(job, net, parts.test, asked) for net in nets]
     found: dict[str, Any] = figures(torch.stack(answers).mean(0), parts.test)
     if len(nets) > 1:
-        found["accuracy_one_member"] = statistics.fmean(accuracy(answer, parts.test.y) for answer in answers)
+        alone = [figures(answer, parts.test) for answer in answers]
+        found |= {f"{key}_one_member": statistics.fmean(one[key] for one in alone) for key in ("accuracy", "auroc")}
     if asked["front_end"] != "none":
         plain = trained(job, parts, asked | {"front_end": "none"}, training, 0, "without")
         beside = figures(said(job, plain, parts.test, asked), parts.test)

@@ -60,7 +60,8 @@ def dna_binding(
         restarts: networks trained from different seeds
         members: of these, how many answer together: the best by validation
         strongest: train with the first so many bound windows of the file only
-        tilt: (discovery) the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike
+        tilt: (discovery) the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike, as
+            is done where the files (Zeng's) do not say which are the strongest
         windows: (discovery) bound windows drawn an epoch, and as many shuffles; else all of them are an epoch
         activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
         jaspar: known motifs to compare with, in MEME's, JASPAR's or TRANSFAC's text (jaspar/ of the data folder)
@@ -76,7 +77,7 @@ def dna_binding(
     job.note(f"{factor}, {task}: {sizes}")
     job.tested_on(parts.test)
     options = {"epochs": epochs, "batch_size": batch_size, "windows": windows, "activation": activation}
-    usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt)
+    usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt if data.found(data_root, factor).ranked else 0.0)
     with threads(1):  # nets this small lose by being shared between cores
         settings = _binding.searched(job, parts, trials, options, usual)
         best = _binding.ranked(job, parts, settings, options, restarts)[:members]

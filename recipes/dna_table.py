@@ -68,7 +68,8 @@ def dna_table(
         trials: settings drawn at random and tried shortly before, for each factor (0 tries none)
         restarts: networks trained from different seeds, for each factor
         members: of these, how many answer together: the best by validation
-        tilt: (discovery) the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike
+        tilt: (discovery) the n-th bound window is drawn as often as 1 / (1 + n / tilt) says; 0 draws all alike, as
+            is done where the files (Zeng's) do not say which are the strongest
         windows: (discovery) bound windows drawn an epoch, and as many shuffles; else all of them are an epoch
         activation: of all hidden units: relu, leaky_relu, prelu, maxout, selu, swish, silu and others
         jaspar: known motifs to compare with, in MEME's, JASPAR's or TRANSFAC's text (jaspar/ of the data folder)
@@ -86,7 +87,6 @@ def dna_table(
     marked = {name: _marked(data.found(data_root, name), known) for name in names}
     rows = finished(job, "factor", data=marked)
     options = {"epochs": epochs, "batch_size": batch_size, "windows": windows, "activation": activation}
-    usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt)
     with threads(1):  # nets this small lose by being shared between cores
         for name in names:
             if (name,) in rows:
@@ -97,6 +97,7 @@ def dna_table(
             except (OSError, ValueError) as error:  # of one among many: the others are no worse for it
                 job.note(f"{name} is left out: {error}")
                 continue
+            usual = _binding.Settings(_binding.USUAL, {"lr": lr}, tilt if data.found(data_root, name).ranked else 0.0)
             row = {"factor": name} | one(job, name, parts, (trials, restarts, members), options, usual, known)
             row |= _binding.baseline(data_root, name, task, job.seed, parts)
             rows[name,] = row | {"epoch": epochs, "data": marked[name], "seconds": time.monotonic() - began}

@@ -4,7 +4,8 @@ Question  does convolution over time and space find the direction of motion that
           fixed bank of space-time Gabor filters, built for it, need fewer examples than a network that must learn it?
 Data      2,000 clips of one digit (--kind digits), an isotropic texture or a grating, 8 frames of 24 x 24 pixels, that
           goes one of 8 ways at 1 to 2 pixels a frame amid noise as loud as itself; 400 to choose by, 1,000 to test on
-          (made, not fetched; digits of MNIST where --data-root or $SIGCONV_DATA has mnist/, else drawn strokes)
+          (made, not fetched; digits of MNIST where --data-root, or without it $SIGCONV_DATA, has mnist/, else drawn
+          strokes)
 Model     three 3-D convolutions and a mean; before them, with --front-end, the responses of a 3-D Gabor or Haar bank,
           or motion energies: magnitudes of space-time Gabors tuned to 8 directions (Adelson and Bergen, in quadrature)
 Baseline  the same net in 2-D on the middle frame: at chance, but for a grating, whose orientation leaves two of eight;

@@ -39,6 +39,7 @@ from sigconv.train.job import Job
 from sigconv.transforms import dna
 
 FRONT_ENDS = ("none", *_banks.STILL, "pwm")
+UNSEEN = 0.25  # counts more in every cell of a motif that never has some letter somewhere
 DECOYS = 15  # random motifs beside the planted one, where a front end of motifs is asked for without a file
 
 
@@ -148,7 +149,7 @@ def motif_layer(motifs: list[Motif], learned: bool) -> Conv:
     with torch.no_grad():
         conv.weight.zero_()
         for row, one in zip(conv.weight, motifs, strict=True):
-            weight, _ = explain.filter_of(one)
+            weight, _ = explain.filter_of(one, pseudocount=UNSEEN if (one.matrix == 0).any() else None)
             start = (width - one.width) // 2
             row[:, start : start + one.width] = torch.as_tensor(weight)
     return conv if learned else conv.requires_grad_(False)

@@ -136,12 +136,14 @@ def _round(
         kinds["without"] = asked | {"front_end": "none"}
     found = {}
     for kind, options in kinds.items():
-        total = torch.zeros(())
+        answers = []
         for member in range(asked["members"] if kind == "network" else 1):
             label = name + (f"_{member}" if member else "") + ("_without" if kind == "without" else "")
             model = trained(job, label, parts, options, training, member, times)
-            total = total + predict(model, parts[2], job=job)[0].double()[..., times].log_softmax(1)
-        found[kind] = total
+            answers.append(predict(model, parts[2], job=job)[0].double()[..., times].log_softmax(1))
+        found[kind] = torch.stack(answers).sum(0)
+        if kind == "network" and len(kinds) > 1 and asked["members"] > 1:
+            found["one_member"] = answers[0]  # which compares with the one without the bank
     return found | {"linear": linear(parts, times)}
 
 

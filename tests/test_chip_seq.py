@@ -48,6 +48,7 @@ def root(tmp_path):
 def test_every_factor_under_the_root_is_found_by_its_short_name_or_the_whole(root):
     assert set(chip_seq.factors(root)) == {"ABC1_cell", "XYZ_cell_one", "XYZ_cell_two", "wgEncodeX"}
     assert chip_seq.factors(root / "tfbs" / "some_lab").keys() == {"ABC1_cell", "XYZ_cell_one", "XYZ_cell_two"}
+    assert chip_seq.found(root, "ABC1_cell").ranked
     assert chip_seq.found(root, "ABC1_cell_(x-1)_Lab") == chip_seq.found(root, "ABC1_cell")
     with pytest.raises(ValueError, match=r"factor 'NO_cell' is not one of those under .*: ABC1_cell, XYZ_cell_one"):
         chip_seq.load(root, factor="NO_cell")
@@ -139,6 +140,24 @@ def test_what_is_chosen_by_is_like_what_is_tested_on(tmp_path):
         chip_seq.load(tmp_path, factor="FEW_cell")
 
 
+def test_zengs_windows_are_of_no_order_and_all_may_be_held_back(tmp_path):
+    lines = [f">chr1:{i} {text} 1" for i, text in enumerate(windows(4000))]
+    place = tmp_path / "tfbs" / "zeng"
+    place.mkdir(parents=True)
+    for name in ("train.data", "test.data"):
+        (place / name).write_text("\n".join([*lines, f">chr2:1 {windows(1)[0]} 0"]) + "\n")
+    assert not chip_seq.found(tmp_path, "zeng").ranked
+    whole = dna.encode([line.split()[1] for line in lines]).numpy()
+    place_of = {row.tobytes(): i for i, row in enumerate(whole)}
+    parts = chip_seq.load(tmp_path, factor="zeng", strongest=300, seed=1)
+    for part, most in ((parts.train, 300), (parts.valid, 500)):
+        bound = part.x[part.y == 1]
+        rows = [place_of[row.tobytes()] for row in bound.numpy()]
+        assert len(rows) == most
+        assert abs(np.mean(rows) / 4000 - 0.5) < 4 / np.sqrt(12 * most)  # four standard errors
+    assert torch.equal(parts.train.x, chip_seq.load(tmp_path, factor="zeng", strongest=300, seed=1).train.x)
+
+
 def test_files_that_tell_nothing_apart_are_said(root):
     deepbind(root / "tfbs" / "some_lab" / "ABC1_cell_(x-1)_Lab_B.seq.gz", windows(8))
     with pytest.raises(ValueError, match="has windows of one kind only"):
@@ -173,7 +192,7 @@ def test_windows_shorter_than_others_are_shuffled_between_their_flanks(tmp_path)
         before, after = (flanks.cumprod(1).sum(1), flanks.flip(1).cumprod(1).sum(1))
         assert (x == 4).sum(1).equal(before + after)
         assert (before - after).abs().max() <= 1
-    letters = chip_seq.between_flanks(bound, torch.Generator().manual_seed(0))
+    letters = dna.between_flanks(bound, torch.Generator().manual_seed(0))
     assert not torch.equal(letters, bound)
 
 

@@ -174,6 +174,8 @@ def test_a_detector_made_from_a_motif_scores_as_the_motif_does():
     answers = conv(x)[:, 0, 6:-6]
     assert np.corrcoef(answers.numpy().ravel(), scores.ravel())[0, 1] > 1 - 1e-6
     assert not conv.weight.requires_grad
+    never = motif_file.Motif("M", "", np.eye(4), counts=False, sites=20)  # as MEME files often have it
+    assert torch.isfinite(motif_layer([never], learned=False).weight).all()
 
 
 def test_what_would_be_ignored_is_refused(tmp_path, root):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sigconv import explain, models
+from sigconv.explain import _contributions
 from sigconv.readers.motif import Motif
 from sigconv.transforms import dna
 from tests import strategies
@@ -53,12 +54,11 @@ class Seeker(nn.Module):
 
 def answers_beyond_shuffles(net, x, references, seed):
     """What a network answers beyond its mean answer to the shuffles that contributions draws."""
-    generator, others = torch.Generator().manual_seed(seed), []
-    hot = lambda tokens: dna.one_hot(tokens, dtype=torch.float64)
+    hot, others = lambda tokens: dna.one_hot(tokens, dtype=torch.float64), []
     with torch.no_grad():
-        for _ in range(references):
-            others.append(net(hot(dna.dinucleotide_shuffle(x, generator))))
-            torch.rand(len(x), 1, 1, generator=generator)  # where on the way the gradient is taken
+        for number in range(references):
+            lots = [_contributions._lot(seed, row, number) for row in range(len(x))]
+            others.append(net(hot(dna.between_flanks(x, lots))))
         return (net(hot(x)) - torch.stack(others).mean(0))[:, 0]
 
 
@@ -99,6 +99,27 @@ def test_contributions_of_text_tokens_and_channels_are_the_same_and_repeat():
     np.testing.assert_array_equal(as_array, expected)
     assert not torch.equal(explain.contributions(net, x, seed=1), expected)
     assert all(p.grad is None for p in net.parameters())
+
+
+def test_contributions_of_a_sequence_hang_on_nothing_that_is_asked_beside_it():
+    torch.manual_seed(0)
+    net, x = models.build("dna:deepbind"), drawn(12, 40)
+    whole = explain.contributions(net, x)
+    close = {"rtol": 1e-4, "atol": 1e-5}  # float32, sums in another order
+    torch.testing.assert_close(explain.contributions(net, x[:5]), whole[:5], **close)
+    torch.testing.assert_close(explain.contributions(net, x, batch_size=5), whole, **close)
+    with torch.inference_mode():
+        torch.testing.assert_close(explain.contributions(net, x), whole, **close)
+
+
+def test_unknown_letters_around_a_sequence_add_nothing():
+    net, x = Seeker(SITES, [1.0, 3.0]), planted(20, SITES)[0]
+    amid = torch.full((20, 100), dna.UNKNOWN, dtype=torch.uint8)
+    amid[:, 20:80] = x
+    found = explain.contributions(net, amid)
+    assert (found[:, :20] == 0).all()
+    assert (found[:, 80:] == 0).all()
+    assert found.abs().sum() > 0
 
 
 def test_patterns_are_the_planted_sites_the_heavier_first_on_either_strand():
@@ -148,6 +169,27 @@ def test_sequences_shorter_than_a_run_are_runs_themselves():
 
 def test_a_model_that_looks_at_nothing_has_no_patterns():
     assert explain.patterns(Seeker(SITES, [0.0, 0.0]), drawn(50)) == []
+
+
+@given(seed=st.integers(0, 1000))
+@strategies.examples(5)
+def test_what_is_no_motif_is_not_told_as_one(seed):
+    torch.manual_seed(seed)
+    found = explain.patterns(models.build("dna:deepbind"), drawn(100, 60, seed), least=2)
+    for number, pattern in enumerate(found):
+        assert pattern.motif.name == f"pattern_{number}"
+        assert pattern.motif.width >= 4
+        assert pattern.share > 0
+
+
+def test_no_models_are_said():
+    for explained in (
+        explain.patterns,
+        explain.detectors,
+        lambda nets, x: next(iter(explain.effects(nets, [], {}, length=9))),
+    ):
+        with pytest.raises(ValueError, match="there is no model to answer"):
+            explained([], drawn(5))
 
 
 @pytest.mark.parametrize(

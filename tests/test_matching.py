@@ -113,6 +113,8 @@ def test_matches_come_likest_first_with_benjamini_and_hochbergs_q_values():
         assert p == sorted(p)
         np.testing.assert_allclose([match.qvalue for match in rows], stats.false_discovery_control(p), rtol=1e-12)
         assert explain.matches([query], known, most=2) == rows[:2]
+    with pytest.raises(ValueError, match="most 0 must be at least 1"):
+        explain.matches(known[:1], known, most=0)
 
 
 def test_chance_matches_are_as_rare_as_their_p_values_say():

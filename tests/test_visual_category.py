@@ -44,11 +44,15 @@ def test_cv8_the_kernels_span_space_and_time_and_the_weights_are_kept(root, tmp_
     assert weights["answer.weight"].shape == (2, 4, 5, 4, 2, 1)
 
 
-@pytest.mark.parametrize(("front_end", "learned"), [("gabor", False), ("haar", True), ("motion", False)])
-def test_front_ends_stand_before_the_network_and_beside_none(root, tmp_path, front_end, learned):
+@pytest.mark.parametrize(
+    ("front_end", "learned", "members"), [("gabor", False, 2), ("haar", True, 1), ("motion", False, 1)]
+)
+def test_front_ends_stand_before_the_network_and_beside_none(root, tmp_path, front_end, learned, members):
     words = ["--front-end", front_end, "--epochs", "1", "--test-runs", "2", *(["--learned"] if learned else [])]
+    words += ["--members", str(members)]
     found = start(root, tmp_path, *words)["metrics"]
     assert {"block_accuracy", "block_accuracy_without", "block_accuracy_linear"} <= set(found)
+    assert ("block_accuracy_one_member" in found) == (members > 1), "one network without the bank, one with it"
 
 
 def test_what_cannot_be_meant_is_one_line(root, tmp_path):

@@ -28,6 +28,14 @@ def at_rest(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+def models_of(models: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
+    """One model or several, as a list; ValueError for none."""
+    found = [models] if isinstance(models, nn.Module) else list(models)
+    if not found:
+        raise ValueError("there is no model to answer")
+    return found
+
+
 def asked(model: nn.Module, x: Tensor) -> Any:
     """What a model answers to x, which is brought to where the model is."""
     device = next((p.device for p in model.parameters()), x.device)

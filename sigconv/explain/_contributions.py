@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from sigconv import nd
 from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters, like, wanted
 from sigconv.transforms import dna
 
-REFERENCES = 4
+REFERENCES = 8
 
 
 def contributions(
@@ -25,8 +26,9 @@ def contributions(
 ) -> Any:
     """What each letter adds to the answer, against shuffles of its sequence: (batch, length).
 
-    Each sequence is compared with so many dinucleotide shuffles of itself, drawn by the seed: the gradient somewhere on
-    the way from a shuffle to the sequence, times what differs. The sum over a sequence is about its answer less the
+    Each sequence is compared with so many dinucleotide shuffles of itself, drawn by the seed and its place among the
+    sequences: the gradient somewhere on the way from a shuffle to the sequence, times what differs. Unknown letters at
+    the ends stay. The sum over a sequence is about its answer less the
     mean answer of the shuffles: exactly where the model is linear, nearer with more references elsewhere. sequences,
     target and how the model answers are as for mutagenesis; the model is given channels, whatever sequences are.
     Source: Erion et al. 2021, doi:10.1038/s42256-021-00343-w (expected gradients).
@@ -35,9 +37,15 @@ def contributions(
     >>> contributions(net, ["ACGT", "TTTT"])[1]
     tensor([0., 0., 0., 0.])
     """
-    x = inputs(sequences)
+    with torch.inference_mode(False):  # gradients are needed, whoever asks
+        x = inputs(sequences)
+        x = x.clone() if x.is_inference() else x
+        return like(_found(model, x, references, target, seed, batch_size), sequences)
+
+
+def _found(model: nn.Module, x: Tensor, references: int, target: Any, seed: int, batch_size: int) -> Tensor:
+    """contributions of tokens or channels."""
     references, batch_size = nd.count(references, "references"), at_once(batch_size, x.shape[-1])
-    generator = torch.Generator().manual_seed(seed)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     targets = None if target is None else wanted(target, len(x))
     found = torch.zeros(len(x), x.shape[-1], dtype=dtype)
@@ -46,12 +54,20 @@ def contributions(
             for part in torch.arange(len(x)).split(batch_size):
                 tokens = letters(x[part])
                 there = x[part].to(dtype) if x.is_floating_point() else dna.one_hot(tokens, dtype=dtype)
-                away = there - dna.one_hot(dna.dinucleotide_shuffle(tokens, generator), dtype=dtype).to(there.device)
+                lots = [_lot(seed, row, number) for row in part.tolist()]
+                away = there - dna.one_hot(dna.between_flanks(tokens, lots), dtype=dtype).to(there.device)
                 # one place in each of as many equal parts of the way: nearer to the integral than places anywhere
-                along = (number + torch.rand(len(part), 1, 1, generator=generator)) / references
+                places = torch.stack([torch.rand(1, 1, generator=lot) for lot in lots])
+                along = (number + places) / references
                 slope = _slope(model, there - away * along.to(there), None if targets is None else targets[part])
                 found[part] += (away * slope.to(away.device)).sum(1).cpu() / references
-    return like(found, sequences)
+    return found
+
+
+def _lot(seed: int, row: int, number: int) -> torch.Generator:
+    """What draws the reference of this number for a sequence: the same, whatever else is asked about."""
+    drawn = hashlib.sha256(f"{seed} {row} {number}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(drawn[:8], "little", signed=True))
 
 
 def _slope(model: nn.Module, x: Tensor, target: Any) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters
+from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters, models_of
 from sigconv.explain._sites import sites, uses
 from sigconv.readers.motif import Motif
 from sigconv.transforms import dna
@@ -82,7 +82,7 @@ def detectors(
     base = background_of(letters(x)) if background is None else frequencies(background)
     a, c, g, t = base.tolist()
     known = []
-    models = [layer] if isinstance(layer, nn.Module) else list(layer)
+    models = models_of(layer)
     for network, model in enumerate(models):
         found, worth = sites(model, x, batch_size), _worth(model, x, target, batch_size)
         for number in range(found.best.shape[1]):
@@ -96,8 +96,12 @@ def detectors(
     return known[:most]
 
 
-def trimmed(counts: np.ndarray, background: Background | None = None, least: float = 0.1) -> np.ndarray:
-    """A matrix (4, width) without the columns at its ends that have less information, in bits; as it is if all have.
+def trimmed(
+    counts: np.ndarray, background: Background | None = None, least: float = 0.1, *, bare: bool = False
+) -> np.ndarray:
+    """A matrix (4, width) without the columns at its ends that have less information, in bits.
+
+    Where all have less, it is as it was; bare=True, without any column.
 
     >>> trimmed(np.array([[5, 8, 5, 8, 5], [5, 0, 5, 0, 5], [5, 0, 5, 0, 5], [5, 0, 5, 0, 5]])).shape
     (4, 3)
@@ -106,7 +110,9 @@ def trimmed(counts: np.ndarray, background: Background | None = None, least: flo
     with np.errstate(divide="ignore", invalid="ignore"):
         bits = np.where(p > 0, p * np.log2(p / base), 0).sum(0)
     kept = np.flatnonzero(bits >= least)
-    return counts[:, kept[0] : kept[-1] + 1] if len(kept) else counts
+    if not len(kept):
+        return counts[:, :0] if bare else counts
+    return counts[:, kept[0] : kept[-1] + 1]
 
 
 def _counts(windows: Tensor) -> np.ndarray:
@@ -129,6 +135,6 @@ def _worth(layer: nn.Module, x: Tensor, target: Any, batch_size: int) -> Tensor 
         return None
     answer(out, target)
     x = x[:: -(-len(x) // MOST_WEIGHED)]
-    shuffled = dna.dinucleotide_shuffle(letters(x), torch.Generator().manual_seed(0))
+    shuffled = dna.between_flanks(letters(x), torch.Generator().manual_seed(0))
     others = dna.one_hot(shuffled, dtype=x.dtype) if x.is_floating_point() else shuffled
     return uses(layer, x, target, batch_size) - uses(layer, others.to(x), target, batch_size)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, asked, at_once, at_rest
+from sigconv.explain._answers import answer, asked, at_once, at_rest, models_of
 from sigconv.readers.fasta import Genome
 from sigconv.readers.vcf import Variant
 from sigconv.transforms import dna
@@ -62,9 +62,7 @@ def effects(
     >>> [effect.note for effect in effects(net, variants, {"chr1": "ACGT" * 9}, length=21)]
     ['', 'REF A is not T, as the genome has it']
     """
-    models = [model] if isinstance(model, nn.Module) else list(model)
-    if not models:
-        raise ValueError("there is no model to answer")
+    models = models_of(model)
     nd.count(length, "length")
     if length > LONGEST:
         raise ValueError(f"length {length} of a window is more than {LONGEST}")

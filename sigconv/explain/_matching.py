@@ -73,6 +73,7 @@ def matches(
     """
     score = DISTANCES[nd.one_of(distance, tuple(DISTANCES), "distance")]
     overlap, targets = nd.count(overlap, "overlap"), list(targets)
+    most = None if most is None else nd.count(most, "most")
     if not targets:
         raise ValueError("there are no targets to match")
     forward = [target.probabilities(pseudocount) for target in targets]

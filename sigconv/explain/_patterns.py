@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sigconv import nd
-from sigconv.explain._answers import inputs, letters
+from sigconv.explain._answers import inputs, letters, models_of
 from sigconv.explain._contributions import REFERENCES, contributions
 from sigconv.explain._detectors import background_of, trimmed
 from sigconv.readers.motif import Motif
@@ -29,6 +29,7 @@ SHIFT = 5  # letters that runs are moved along each other
 ROUNDS = 4  # in which a pattern's members are found anew from what they have in common
 CHANCE = 8.2  # bits times sites that a column of any letters has less than, 99 times of 100: 11.3 of chi-square, 3 free
 PART = 128  # runs compared with all others at a time
+NARROWEST = 4  # letters that runs have in common: fewer are no motif
 
 
 class Pattern(NamedTuple):
@@ -74,9 +75,9 @@ def patterns(
     least      runs of a pattern, those with fewer are left out; by default a fiftieth of the sequences, and two
     reverse    whether runs are turned to the other strand where they fit better there
     trim       columns at the ends with less information are cut off, in bits against the sequences' letters, and those
-               with no more than chance gives so few sites
+               with no more than chance gives so few sites; a pattern of which fewer than four are left is none
 
-    A pattern's motif counts letters; its sites are its runs. ValueError for options out of range.
+    A pattern's motif counts letters; its sites are its runs. ValueError for options out of range, and no models.
     After Shrikumar et al. 2018, arXiv:1811.00416 (TF-MoDISco), with cosines in place of its graph.
 
     >>> from sigconv import models
@@ -92,21 +93,22 @@ def patterns(
     if not len(x):
         raise ValueError("there are no sequences to find patterns in")
     width = min(width, x.shape[-1] - 1 + x.shape[-1] % 2)
-    nets = [models] if isinstance(models, nn.Module) else list(models)
+    nets = models_of(models)
     options: dict[str, Any] = {"references": references, "target": target, "seed": seed, "batch_size": batch_size}
     adding = torch.stack([contributions(net, x, **options).float() for net in nets]).mean(0)
     runs = _runs(letters(x), adding, width, reverse)
     base = background_of(letters(x))
     fewest = max(len(x) // 50, 2) if least is None else nd.count(least, "least")
     found = sorted(_gathered(runs, width, likeness, fewest), key=lambda one: -one[0])
-    whole, made = float(runs.strength.sum()), []
-    for number, (strength, sites, counts) in enumerate(found[: None if top is None else nd.count(top, "top")]):
-        a, c, g, t = base.tolist()
-        motif = Motif(
-            f"pattern_{number}", "", trimmed(counts, base, max(trim, CHANCE / sites)), True, float(sites), (a, c, g, t)
-        )
-        made.append(Pattern(motif, strength / whole))
-    return made
+    whole = float(runs.strength.sum())
+    made: list[Pattern] = []
+    a, c, g, t = base.tolist()
+    for strength, sites, counts in found:
+        letters_kept = trimmed(counts, base, max(trim, CHANCE / sites), bare=True)
+        if letters_kept.shape[1] >= NARROWEST:
+            motif = Motif(f"pattern_{len(made)}", "", letters_kept, True, float(sites), (a, c, g, t))
+            made.append(Pattern(motif, strength / whole))
+    return made[: None if top is None else nd.count(top, "top")]
 
 
 def _runs(tokens: Tensor, adding: Tensor, width: int, reverse: bool) -> Runs:
@@ -124,15 +126,16 @@ def _runs(tokens: Tensor, adding: Tensor, width: int, reverse: bool) -> Runs:
         smooth = smooth.masked_fill(near, -torch.inf)
     strength, middle, row = torch.cat(strengths), torch.cat(middles), rows.repeat(RUNS)
     order = strength.argsort(descending=True, stable=True)[: min(MOST, RUNS * n // 2)]
-    order = order[strength[order] > 0]
     reach = half + SHIFT
     places = middle[order, None] + torch.arange(2 * reach + 1)
     hot = F.pad(dna.one_hot(tokens, dtype=torch.float32), (reach, reach))
     there = hot[row[order, None], :, places].transpose(1, 2)
     more = F.pad(adding, (reach, reach))[row[order, None], places]
+    held = more[:, SHIFT : SHIFT + width].sum(1)
+    counts = (held > 0) & (strength[order] > 0)  # what speaks against the answer is no part of it
+    there, more, held = there[counts], more[counts], held[counts]
     whole = there * more[:, None]
     strands = [(whole, there), (whole.flip(1, 2), there.flip(1, 2))][: 1 + reverse]
-    held = more[:, SHIFT : SHIFT + width].sum(1)
     return Runs(torch.stack([w for w, _ in strands]), torch.stack([h for _, h in strands]), held)
 
 

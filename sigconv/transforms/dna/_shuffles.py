@@ -15,6 +15,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from sigconv.transforms.dna._letters import UNKNOWN
+
 PART = 1024  # sequences shuffled at once
 BELOW = 1 - 2**-40  # a product with a number below 1 stays below, rounded too
 
@@ -49,6 +51,27 @@ def dinucleotide_shuffle(
         chance = torch.rand(rows.shape, generator=generator, dtype=torch.float64)
     parts = [_shuffled(*part) for part in zip(rows.split(PART), chance.split(PART), strict=True)]
     return torch.cat(parts).reshape(tokens.shape).to(tokens)
+
+
+def between_flanks(tokens: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> Tensor:
+    """dinucleotide_shuffle of windows (windows, length), but for unknown letters at their ends, which stay.
+
+    Shuffled too, the flanks of windows shorter than others would tell which are shuffled.
+
+    >>> between_flanks(torch.tensor([[4, 4, 0, 0, 0, 4]])).tolist()
+    [[4, 4, 0, 0, 0, 4]]
+    """
+    known = tokens != UNKNOWN
+    ends = torch.stack([known.int().argmax(1), known.flip(1).int().argmax(1)], 1)
+    if not ends.any():
+        return dinucleotide_shuffle(tokens, generator)
+    y = tokens.clone()
+    for before, after in ends.unique(dim=0).tolist():
+        rows = (ends == ends.new_tensor([before, after])).all(1).nonzero().flatten().tolist()
+        inner = slice(before, tokens.shape[1] - after)
+        drawn = [generator[row] for row in rows] if isinstance(generator, Sequence) else generator
+        y[rows, inner] = dinucleotide_shuffle(tokens[rows, inner], drawn)
+    return y
 
 
 def _shuffled(x: Tensor, chance: Tensor) -> Tensor:
