@@ -13,7 +13,7 @@ from typing import Any as _Any
 
 __version__ = "0.1.0"
 
-_OPEN_ROOMS = ("convolution", "pooling", "summary", "streaming")  # whose public names are also ours
+_OPEN_ROOMS = ("convolution", "pooling", "summary", "streaming", "extraction")  # whose public names are also ours
 _BESIDE = ("benchmarks", "datasets", "recipes")  # parts of the package whose folders stand beside it
 _ROOMS = {found.name for found in _pkgutil.iter_modules(__path__)} | set(_BESIDE)
 

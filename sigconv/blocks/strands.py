@@ -56,7 +56,7 @@ class BothStrands(nn.Module):
     Source: Alipanahi et al. 2015 (DeepBind), the maximum over strands.
 
     >>> x = torch.tensor([[0, 0, 1, 2, 4, 3]])
-    >>> model = BothStrands(Conv(4, 8, 3, ndim=1))
+    >>> model = BothStrands(Conv(4, 8, 3, ndim=1)).eval()
     >>> torch.equal(model(other_strand(x)), model(x).flip(2))
     True
     """

@@ -174,6 +174,17 @@ class FilterBank(_walls.Held):
         run: Callable[[Any], Any] = nd.numpy_too(bank)
         return run(x)
 
+    def over(self, x: Any, **options: Any) -> Any:
+        """The call for signals without channels: (..., *space) -> (..., filters, *positions), as Kymatio has it.
+
+        Whatever axes stand before those of space are kept, none too. options are the call's, and so are the numbers.
+        """
+        if len(x.shape) < self.ndim:
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected (..., *space) with {self.ndim} axes of space")
+        before, space = tuple(x.shape[: len(x.shape) - self.ndim]), tuple(x.shape[len(x.shape) - self.ndim :])
+        y = self(x.reshape(math.prod(before), 1, *space), **options)
+        return y.reshape(*before, *y.shape[1:])
+
     @property
     def reach(self) -> nd.Reach:
         """What bank(x) sees along the last axis; AttributeError of banks made in frequency, which see all of it."""

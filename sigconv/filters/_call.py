@@ -16,6 +16,11 @@ class Call(NamedTuple):
     value: float
     positions: tuple[int, ...]
     memory: int | None
+    inside: bool = False  # no border: positions are those of whole windows, of a crop that has its halo with it
+
+    def half(self, taps: int) -> int:
+        """Samples of border that taps need on either side."""
+        return 0 if self.inside else taps // 2
 
 
 def like(rows: Tensor, kernels: Tensor) -> torch.dtype:

@@ -95,6 +95,7 @@ def _passes(lines: list[Tensor], size: tuple[int, ...], call: Call, scratch: Scr
     made: list[Pass] = []
     for axis, (taps, n) in enumerate(zip(lines, size, strict=True)):
         options = {"padding_mode": call.modes[axis], "stride": call.stride[axis], "flip": True}
+        options["padding"] = call.half(taps.shape[-1])
         if n <= LONGEST:
             made.append(_by_matrices(taps, n, axis, options, scratch))
         else:
@@ -105,7 +106,7 @@ def _passes(lines: list[Tensor], size: tuple[int, ...], call: Call, scratch: Scr
 def _by_matrices(taps: Tensor, n: int, axis: int, options: dict[str, Any], scratch: Scratch) -> Pass:
     """A convolution is what it makes of the identity; for all filters at once."""
     eye = torch.eye(n, dtype=taps.dtype, device=taps.device).unsqueeze(1)
-    matrix = lambda some: conv(eye, some.unsqueeze(1), padding=taps.shape[-1] // 2, **options)  # n, filters, positions
+    matrix = lambda some: conv(eye, some.unsqueeze(1), **options)  # n, filters, positions
     if len(taps) * n * -(-n // options["stride"]) > MATRICES:
         return lambda x, item: _times(x, matrix(taps[item : item + 1])[:, 0], axis + 1, scratch)
     matrices = matrix(taps)
@@ -116,9 +117,9 @@ def _by_taps(taps: Tensor, axis: int, ndim: int, options: dict[str, Any]) -> Pas
     """A convolution with a kernel that is long along one axis only."""
     along = lambda value, other: tuple(value if a == axis else other for a in range(ndim))
     given: dict[str, Any] = {
-        name: along(options[name], other) for name, other in (("stride", 1), ("padding_mode", "zeros"))
+        name: along(options[name], other) for name, other in (("stride", 1), ("padding_mode", "zeros"), ("padding", 0))
     }
-    given |= {"padding": along(taps.shape[-1] // 2, 0), "flip": True, "method": "direct"}
+    given |= {"flip": True, "method": "direct"}
     weights = taps.reshape(-1, 1, 1, *along(taps.shape[-1], 1))
     return lambda x, item: conv(x.unsqueeze(1), weights[item], **given)[:, 0]
 

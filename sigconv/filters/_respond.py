@@ -30,9 +30,22 @@ METHODS = ("direct", "separable", "spectral")
 
 
 def respond(
-    bank: Any, x: Tensor, *, output: str, stride: Any, padding_mode: Any, value: float, method: str, memory: Any
+    bank: Any,
+    x: Tensor,
+    *,
+    output: str = "auto",
+    stride: Any = 1,
+    padding_mode: Any = "zeros",
+    value: float = 0.0,
+    method: str = "auto",
+    memory: Any = None,
+    inside: bool = False,
 ) -> Tensor:
-    """FilterBank.forward for tensors."""
+    """FilterBank.forward for tensors.
+
+    inside: of whole windows only, as the midst of a larger signal has them: x is (batch, channels, *space) with half a
+    kernel of neighbours on every side, and neither borders nor what they would touch are computed or held.
+    """
     _check(bank, x)
     nd.one_of(output, ("auto", *OUTPUTS), "output")
     nd.one_of(method, ("auto", *METHODS), "method")
@@ -41,13 +54,24 @@ def respond(
     if output == "auto":
         output = "complex" if bank.complex or x.is_complex() else "real"
     modes, stride = nd.border_modes(padding_mode, bank.ndim), nd.ntuple(stride, bank.ndim, "stride")
-    space = x.shape[2:]
+    space = tuple(x.shape[2:])
+    if inside:
+        space, modes = _within(bank, space), ("zeros",) * bank.ndim
     positions = tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
     if not math.isfinite(number(value, "value")):
         raise ValueError(f"value {value} must be a finite number: it is what lies beyond the ends")
-    call = Call(stride, modes, value, positions, bytes_of(memory))
+    call = Call(stride, modes, value, positions, bytes_of(memory), inside)
     with settled(x):  # autocast would take a bank's phases away
         return _answered(bank, x, call, output, method)
+
+
+def _within(bank: Any, space: tuple[int, ...]) -> tuple[int, ...]:
+    """How many whole windows there are along each axis."""
+    if bank.kernel_size is None:
+        raise ValueError("a bank made in frequency sees all of a signal: no window of it is whole")
+    if any(n < k for n, k in zip(space, bank.kernel_size, strict=True)):
+        raise ValueError(f"x has {space} samples, and a window {bank.kernel_size}: none is whole")
+    return tuple(n - k + 1 for n, k in zip(space, bank.kernel_size, strict=True))
 
 
 def _answered(bank: Any, x: Tensor, call: Call, output: str, method: str) -> Tensor:
@@ -113,7 +137,7 @@ def _touched(bank: Any, bad: Tensor, call: Call) -> Tensor:
     if bank.kernel_size is None:  # kernels as large as the signal
         return bad.flatten(1).any(1).reshape(-1, *[1] * bank.ndim).expand(-1, *call.positions)
     for axis, (k, s, mode) in enumerate(zip(bank.kernel_size, call.stride, call.modes, strict=True), start=1):
-        seen, wide = nd.pad(bad.movedim(axis, -1), ((k // 2, k // 2),), mode), 1
+        seen, wide = nd.pad(bad.movedim(axis, -1), ((call.half(k),) * 2,), mode), 1
         while wide < k:  # a window is two that overlap, each half as wide at least
             step = min(wide, k - wide)
             seen, wide = seen[..., :-step] | seen[..., step:], wide + step
@@ -176,7 +200,7 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
             rows.unsqueeze(1),
             kernels[first:last],
             stride=call.stride,
-            padding=tuple(k // 2 for k in bank.kernel_size),
+            padding=tuple(call.half(k) for k in bank.kernel_size),
             padding_mode=call.modes,
             value=call.value,
             flip=True,

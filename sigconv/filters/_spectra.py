@@ -77,7 +77,7 @@ def spectra(bank: Any, rows: Tensor, where: Grid) -> Callable[[int, int], list[T
     if terms is not None:  # lines are short: all of them at once
         lines = []
         for axis, (taps, n) in enumerate(zip(terms, where.period, strict=True)):
-            ahead = taps.shape[-1] // 2 + (where.lead if axis == 0 else 0)
+            ahead = taps.shape[-1] // 2 + where.lead[axis]
             lines.append(torch.fft.fft(_around(taps.to(like(rows, taps)), n, ahead, -1)))
         return lambda first, last: [line[first:last] for line in lines]
     taps = bank.taps()
@@ -86,7 +86,7 @@ def spectra(bank: Any, rows: Tensor, where: Grid) -> Callable[[int, int], list[T
     def some(first: int, last: int) -> list[Tensor]:
         laid = taps[first:last]
         for axis, n in enumerate(where.period):
-            ahead = taps.shape[axis + 1] // 2 + (where.lead if axis == 0 else 0)
+            ahead = taps.shape[axis + 1] // 2 + where.lead[axis]
             laid = _around(laid, n, ahead, axis + 1)
         return [torch.fft.fftn(laid, dim=where.axes)]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import torch
 
 from sigconv import nd
+from sigconv.filters import _pools
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -16,20 +17,14 @@ try:
 except ImportError:
     raise ImportError("bank.transformer() needs scikit-learn: pip install 'sigconv[sklearn]'") from None
 
-POOLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "mean": lambda y: y.mean(-1),
-    "std": lambda y: y.std(-1, correction=0),
-    "max": lambda y: y.amax(-1),
-    "rms": lambda y: y.square().mean(-1).sqrt(),
-}
-
 
 class FilterBankTransformer(TransformerMixin, BaseEstimator):
     """Pooled responses of a bank: (n, *space) or (n, channels, *space) -> (n, pools·channels·filters), float.
 
-    output, stride and padding_mode are the bank's; pool is one or more of mean, std, max, rms over space; batch_size
-    signals are filtered at a time. Nothing is learned from the data but their number of channels. Columns are named
-    {pool}_{filter}, with the channel before the filter where there are several.
+    output, stride and padding_mode are the bank's; pool is one or more of mean, std, max, rms, energy (the mean of
+    squares) and quantiles (q00 to q100) over space; batch_size signals are filtered at a time. Nothing is learned from
+    the data but their number of channels. Columns are named {pool}_{filter}, with the channel before the filter where
+    there are several; set_output(transform="pandas") makes them a frame's.
 
     >>> from sigconv.filters import gabor
     >>> features = gabor.default(2).transformer(pool="mean")
@@ -59,7 +54,7 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  scikit-learn's name
         """Count the channels."""
         del y
-        self._pools()
+        _pools.named(self.pool)
         nd.count(self.batch_size, "batch_size")
         self.n_channels_ = self._rows(X).shape[1]
         return self
@@ -70,28 +65,21 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
         rows = self._rows(X)
         if rows.shape[1] != self.n_channels_:
             raise ValueError(f"X has {rows.shape[1]} channels, and {self.n_channels_} when fitted")
-        found = []
+        pools, found = _pools.named(self.pool).values(), []
         with torch.no_grad():
             for first in range(0, len(rows), self.batch_size):
                 batch = rows[first : first + self.batch_size]
                 y = self.bank(batch, output=self.output, stride=self.stride, padding_mode=self.padding_mode).flatten(2)
-                found.append(torch.cat([POOLS[name](y) for name in self._pools()], 1))
+                found.append(torch.cat([pool(y) for pool in pools], 1))
         return torch.cat(found).cpu().numpy() if found else np.zeros((0, len(self.get_feature_names_out())))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The name of every column."""
         del input_features
         check_is_fitted(self)
-        several = self.n_channels_ > 1
+        pools, several = _pools.named(self.pool), self.n_channels_ > 1
         channels = [f"c{c}_" if several else "" for c in range(self.n_channels_)]
-        return np.array([f"{p}_{c}{n}" for p in self._pools() for c in channels for n in self.bank.names], dtype=object)
-
-    def _pools(self) -> list[str]:
-        pools = [self.pool] if isinstance(self.pool, str) else list(dict.fromkeys(self.pool))
-        unknown = [pool for pool in pools if pool not in POOLS]
-        if unknown or not pools:
-            raise ValueError(f"pool {unknown[0] if unknown else pools!r} is not one of {sorted(POOLS)}")
-        return pools
+        return np.array([f"{p}_{c}{n}" for p in pools for c in channels for n in self.bank.names], dtype=object)
 
     def _rows(self, X: Any) -> torch.Tensor:  # noqa: N803
         """(n, channels, *space) floating, on the bank's device."""

@@ -13,6 +13,7 @@ from sigconv.readers import _letters, _lines
 
 MOST_AT_ONCE = 1 << 30  # letters
 MOST_TITLE = 1 << 16  # bytes
+MOST_INDEX = 1 << 28
 
 
 class Genome:
@@ -110,12 +111,16 @@ class Genome:
         beside = [Path(f"{self.path}.fai"), *([Path(f"{self.path}.gzi")] if self._packed else [])]
         made = os.stat(self.path).st_mtime
         if all(path.is_file() and path.stat().st_mtime >= made for path in beside):
+            for path in beside:
+                files.size_of(path, MOST_INDEX)
             self._index = self._indexed(beside, f"{beside[0]} is not its index: delete that")
         else:
             with tempfile.TemporaryDirectory() as folder:
                 fresh = [Path(folder) / path.name for path in beside]
                 self._index = self._indexed(fresh)
                 for new, path in zip(fresh, beside, strict=True):
+                    if path.is_symlink():  # its target is no index of ours to write
+                        continue
                     with contextlib.suppress(OSError), files.writing(path) as file:  # a folder may be closed to us
                         file.write(new.read_bytes())
         self._lengths = {name: record.rlen for name, record in self._index.index.items()}

@@ -11,13 +11,14 @@ import numpy as np
 from sigconv import files
 
 MOST_BYTES = 1 << 40  # mapped files may be large
+MOST_READ = 16 << 30  # of an array in memory
 
 
 def read(path: Any, *, mmap: bool = False) -> np.ndarray:
     """The array in a .npy file, of its own shape and dtype; mmap leaves it on disk, read-only.
 
-    ValueError for what is no .npy file, for Python objects, and for a header that promises more than the file has;
-    OSError where it cannot be read. Both name the file.
+    ValueError for what is no .npy file, for Python objects, for a header that promises more than the file has, and for
+    more than 16 GiB, or than there is room for, without mmap; OSError where it cannot be read. All name the file.
     """
     name = os.fspath(path)
     held = files.size_of(name, MOST_BYTES)
@@ -25,7 +26,12 @@ def read(path: Any, *, mmap: bool = False) -> np.ndarray:
         array = described(file, repr(name), held)
         if mmap and array.bytes:
             return np.memmap(name, array.dtype, mode="r", offset=file.tell(), shape=array.shape, order=array.order)
-        values = np.fromfile(file, array.dtype, math.prod(array.shape))
+        if array.bytes > MOST_READ:
+            raise ValueError(f"{name!r} takes {array.bytes} bytes, and {MOST_READ} are read at once: mmap=True")
+        try:
+            values = np.fromfile(file, array.dtype, math.prod(array.shape))
+        except MemoryError:
+            raise ValueError(f"{name!r} takes {array.bytes} bytes, more than there is room for: mmap=True") from None
     return values.reshape(array.shape, order=array.order)
 
 

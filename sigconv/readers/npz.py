@@ -34,7 +34,7 @@ def read(path: Any, names: Iterable[str] | None = None) -> dict[str, np.ndarray]
     name = os.fspath(path)
     size = files.size_of(name, npy.MOST_BYTES)
     try:
-        with zipfile.ZipFile(name) as packed:
+        with open(name, "rb") as file, _listed(file) as packed:
             there = {one.filename.removesuffix(".npy"): one for one in packed.infolist()[: MOST_ARRAYS + 1]}
             if len(there) > MOST_ARRAYS:
                 raise ValueError(f"it has more than {MOST_ARRAYS} arrays")
@@ -47,7 +47,12 @@ def read(path: Any, names: Iterable[str] | None = None) -> dict[str, np.ndarray]
                 raise ValueError(f"its arrays take {room} bytes: more than the {MOST_BYTES} read at once")
             return {one: _array(packed, there[one], f"array {one!r}", size) for one in wanted}
     except archive.DAMAGE as error:
-        raise ValueError(f"{name!r} is not a usable .npz file: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{name!r} is not a usable .npz file: {' '.join(str(error).split())[:400]}") from None
+
+
+def _listed(file: Any) -> zipfile.ZipFile:
+    archive.listed(file)
+    return zipfile.ZipFile(file)
 
 
 def _array(packed: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, size: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from sigconv import files, nd
+from sigconv import files
 from sigconv.readers import _matroska, _riff
 
 MOST_FILE = 1 << 44  # bytes
@@ -67,6 +67,8 @@ def blocks(
     Together they are what read gives of the same start, frames and every, in the memory of one block. The header is
     checked at once; what is wrong further on ends the blocks with read's errors.
     """
+    from sigconv import nd
+
     n, wanted = nd.count(n, "n"), _wanted(start, frames, every)
     header(path)
     return _blocks(path, n, *wanted)
@@ -113,6 +115,8 @@ def write(path: str | os.PathLike[str], frames: Any, fs: float, *, codec: str | 
 
     Raises ValueError for frames, rates and names that are none of these, ImportError where PyAV is not installed.
     """
+    from sigconv import nd
+
     av, name = _library(), str(os.fspath(path))
     ending = os.path.splitext(name)[1].lower()
     if ending not in USUAL:
@@ -168,6 +172,10 @@ def _library() -> Any:
 
 
 def _wanted(start: int, frames: int | None, every: int) -> tuple[int, int | None, int]:
+    if (start, frames, every) == (0, None, 1):  # a process that reads a file whole does not load torch, as nd does
+        return start, frames, every
+    from sigconv import nd
+
     count = None if frames is None else nd.count(frames, "frames")
     return nd.count(start, "start", 0), count, nd.count(every, "every")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import torch
@@ -18,9 +17,8 @@ from sigconv.streaming._borders import fold
 from sigconv.streaming._inner import inner
 from sigconv.streaming._nodes import Carried, Local, Node, Op
 from sigconv.streaming._refused import by_name, culprits, refuse
-from sigconv.summary import ReceptiveField, receptive_field
+from sigconv.summary._reaches import LENGTHS, last_axis, steady
 
-LENGTHS = (64, 512, 4096, 32768, 262144)  # of inputs by which a module's field is found: two that agree
 NEAR = 1e-3  # of the largest output: what is told apart from the rounding of another order of sums
 
 
@@ -101,32 +99,14 @@ def _seen(module: nn.Module, name: str, x: Tensor) -> nd.Reach:
     """The reach along the last axis, from the receptive field; Refused if it grows with the input."""
     if x.ndim < 3:
         raise ValueError(f"{name} is given {tuple(x.shape[:-1])} and samples: expected (batch, channels, …, samples)")
-    error: Exception | None = None
-    for n in LENGTHS:
-        try:
-            one, other = (_field(module, x, length) for length in (n, 2 * n))
-        except ValueError as failed:
-            error = failed
-            continue
-        if one is None or other is None or one != other:
-            refuse(name, module, "sees all of time")
-        return one
-    raise ValueError(f"{name} ({type(module).__name__}) has no reach that could be found: {error}")
-
-
-def _field(module: nn.Module, x: Tensor, n: int) -> nd.Reach | None:
-    """The reach on an input of n samples; None where no position moves along time."""
-    shape = (max(x.shape[0], 1), *x.shape[1:-1], n)
-    found: ReceptiveField = receptive_field(module, node="", input_shape=shape, dtype=x.dtype)
-    exact = lambda number: Fraction(number).limit_denominator(1 << 20)  # thirds are told as floats
-    size, start = exact(found.size[-1]), exact(found.start[-1])
-    jump = exact(found.jump[-1]) if found.jump is not None else Fraction(0)
-    if jump <= 0:
-        return None
-    stride, each = jump.as_integer_ratio()
-    half = (size - 1) / 2
-    after = math.ceil(start + (each - 1) * jump + half)
-    return nd.Reach(stride, -math.floor(start - half), after, each)
+    shape = (max(x.shape[0], 1), *x.shape[1:-1])
+    try:
+        found = steady(lambda n: last_axis(module, (*shape, n), x.dtype), LENGTHS)
+    except ValueError as error:
+        raise ValueError(f"{name} ({type(module).__name__}) has no reach that could be found: {error}") from None
+    if found is None:
+        refuse(name, module, "sees all of time")
+    return found
 
 
 def _made_by_then(op: Op, name: str, reach: nd.Reach, x: Tensor) -> nd.Reach:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -104,9 +105,13 @@ def _line(error: Exception | None) -> str:
 
 
 def _watch(
-    model: nn.Module, shapes: list[tuple[int, ...]], dtype: torch.dtype | None, node: str | None = None
+    model: nn.Module,
+    shapes: list[tuple[int, ...]],
+    dtype: torch.dtype | None,
+    node: str | None = None,
+    most: float = math.inf,
 ) -> tuple[Watcher, Exception | None]:
-    """The model, watched at work on inputs without values; on zeros where it cannot do without."""
+    """The model, watched at work on inputs without values; on zeros, most of them, where it cannot do without."""
     state = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     bare = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     shared = {id(tensor): bare[name] for name, tensor in state.items()}  # tied parameters stay one
@@ -115,7 +120,8 @@ def _watch(
     if dtype is None and kinds and torch.get_default_dtype() not in kinds:
         dtype = kinds[0]
     watcher, failed = _run(model, bare, [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes], node)
-    if failed is not None and node not in watcher.found and _wants_values(failed):
+    few = sum(map(math.prod, shapes)) <= most
+    if failed is not None and few and node not in watcher.found and _wants_values(failed):
         where = next((tensor.device for tensor in state.values()), None)
         state = {name: tensor.detach().clone() for name, tensor in state.items()}
         watcher, failed = _run(model, state, [torch.zeros(shape, dtype=dtype, device=where) for shape in shapes], node)

@@ -58,6 +58,8 @@ class Call:
             filled.apply_defaults()
             bound = dict(filled.arguments)
             for parameter in filled.signature.parameters.values():
+                if parameter.kind is parameter.VAR_POSITIONAL:  # a dispatcher's: names are not told
+                    raise TypeError(f"{self.name} takes any arguments")
                 if parameter.kind is parameter.VAR_KEYWORD:  # options passed on are named like the others
                     bound |= bound.pop(parameter.name, {})
         except (TypeError, ValueError):

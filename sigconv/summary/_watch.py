@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from sigconv.summary._calls import Call
 from sigconv.summary._fields import Axis, Seen, numbers, union
+from sigconv.summary._locality import everywhere
 from sigconv.summary._modules import own_rule
 from sigconv.summary._names import rule_of
 from sigconv.summary._rules import everything, whole
@@ -33,6 +35,7 @@ class Watcher(TorchFunctionMode):
         self.names, self.node = names, node
         self.rows: list[Row] = []
         self.found: dict[str, tuple[Tensor, Seen | None]] = {}
+        self.everywhere: dict[str, str] = {}  # what sees all of space, though its field does not say so
         self._seen: dict[int, tuple[Tensor, Seen]] = {}  # the tensors are held, so that no id is given twice
         self._free = dict(parameters)  # by id: those no row has counted yet
         self._stack: list[nn.Module] = []
@@ -82,6 +85,8 @@ class Watcher(TorchFunctionMode):
                 if seen is not None:
                     self._seen[id(call.answer)] = call.answer, seen
                 self._macs += macs if place == 0 else 0  # the others come with the first
+                if place == 0 and (why := everywhere(call)) is not None:
+                    self.everywhere.setdefault(self._where(call.name), why)
             self._written(function, args)
             if self._layer is None and calls and self.see(several[0]) is not None:
                 name, merges = calls[0].name.strip("_"), sum(self.see(x) is not None for x in calls[0].tensors) > 1
@@ -142,6 +147,22 @@ class Watcher(TorchFunctionMode):
             found, _ = everything(Call(type(module), args, {}, out, self.see))
             if found is not None:
                 self._seen[id(out)] = out, found
+
+    def steps(self, place: int) -> set[int]:
+        """How far apart positions look along an axis of the input, wherever in the model: whole numbers of samples."""
+        axes = [seen.axes[place] for _, seen in self._seen.values() if place < len(seen.axes)]
+        return {Fraction(axis.jump).numerator for axis in axes if axis.dim is not None}
+
+    def grain(self, place: int) -> Fraction:
+        """How far apart the coarsest map looks whose positions others lie between, wherever in the model; 0 if none."""
+        axes = [seen.axes[place] for _, seen in self._seen.values() if place < len(seen.axes)]
+        return max((Fraction(axis.grain) for axis in axes), default=Fraction(0))
+
+    def _where(self, function: str) -> str:
+        """The module at work with its class, or the function it calls itself."""
+        module = self._stack[-1] if self._stack else None
+        name = self.names.get(module, "") if module is not None else ""
+        return f"{name or 'the model'} ({type(module).__name__ if self._layer is not None else function})"
 
     def _tell(self, name: str, kind: str, out: Tensor, parameters: int) -> None:
         """A row more."""

@@ -117,7 +117,6 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (like.ndim - 2))
 
 
-@torch.compiler.disable  # nothing here is for a graph
 def boxes_of(features: Iterable[Any]) -> Boxes:
     """Features as boxes takes them, checked and laid out as arrays."""
     if isinstance(features, Features) and len(features):
@@ -135,6 +134,10 @@ def boxes_of(features: Iterable[Any]) -> Boxes:
     whole = all(isinstance(weight, int) for _, weight, _, _ in rows)
     owner, weight, start, stop = zip(*rows, strict=True)
     return Boxes(np.array(owner), np.array(weight, np.int64 if whole else np.float64), np.array(start), np.array(stop))
+
+
+# Nothing of that is for a graph. torch.compiler.disable says the same, and imports the whole compiler to say it.
+boxes_of._torchdynamo_disable = True  # type: ignore[attr-defined]
 
 
 def _box(box: Any, number: int) -> tuple[int | float, tuple[int, ...], tuple[int, ...]]:

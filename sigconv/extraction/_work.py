@@ -1,0 +1,297 @@
+"""One input after the other: read, filtered, kept. What runs in this process, in workers and on a cluster alike."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from sigconv import files
+from sigconv.extraction import _banks, _formats, _inputs, _kinds, _statistics
+from sigconv.extraction._formats import WriteError
+from sigconv.extraction._kinds import Signal
+from sigconv.filters import FilterBank
+from sigconv.readers import nifti, npy
+
+Record = dict[str, Any]
+KEPT = 4  # of the memory, a fourth is for maps that are not written as they are made
+
+
+class InputError(Exception):
+    """An input that has no features; lasting, if that is by what it holds."""
+
+    def __init__(self, error: Exception) -> None:
+        text = " ".join(str(error).split()) or type(error).__name__
+        told = isinstance(error, ValueError | OSError | ImportError)
+        super().__init__(text[:500] if told else f"{type(error).__name__}: {text[:500]}")
+        self.lasting = isinstance(error, ValueError)
+        self.bank = isinstance(error, _banks.BankError)
+
+
+class Work:
+    """All that is needed to make features of an input: setup is plain values, as they come through a pipe.
+
+    setup: config (the plan), bank (how it is made), out, memory (bytes), device, untrusted.
+    """
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self.out, self.plan, self.memory = setup["out"], setup["config"], setup["memory"]
+        self.device = setup["device"]
+        if self.device != "cpu":
+            torch.zeros(1, device=self.device)  # said now if it is not there
+        self.banks = _banks.Banks(setup["bank"], self.plan["output"], self.device)
+        self.banks.settle(self.plan["fs"])
+        self.statistics = _statistics.Statistics(self.plan["pool"], self.plan["stride"]) if self.plan["pool"] else None
+        self.told: set[str] = set()  # banks that were described
+        self.group = files.Group()  # what was written and waits for its name
+        self._child: Any = None
+        self.door: _kinds.Door = self._guarded if setup["untrusted"] else read
+
+    def close(self) -> None:
+        """End the child that reads, if there is one."""
+        if self._child is not None:
+            self._child.__exit__(None, None, None)
+            self._child = None
+
+    def _guarded(self, reader: str, path: str, **options: Any) -> Any:
+        """A file read in a process of its own, of little memory."""
+        if self._child is None:
+            from sigconv.readers import child
+
+            self._child = child.Decoder(memory=max(self.memory, 1 << 30)).__enter__()
+        options.pop("mmap", None)
+        return self._child.read(reader, path, **options)
+
+    def done(self, task: Record) -> Record:
+        """The line of an input, its features written (under the name they wait by); why, where there are none.
+
+        task: path, name, kind, output, mask. Raises WriteError where the disk fails.
+        """
+        line: Record = {key: task[key] for key in ("path", "name", "kind")}
+        line |= {"size": None, "sha256": None, "output": None, "error": None}
+        try:
+            with _blamed():
+                line["size"], line["sha256"] = _inputs.size_of(task["path"]), _inputs.digest(task["path"])
+                if task["mask"] is not None:
+                    line["mask"] = _inputs.digest(task["mask"])
+            return line | self._features(task, line["sha256"])
+        except InputError as bad:
+            return line | {"error": str(bad), "lasting": bad.lasting} | ({"no_bank": True} if bad.bank else {})
+        except OSError as error:
+            what = error.filename or os.path.join(self.out, task["output"])
+            raise WriteError(error.errno, f"{error.strerror or error} ({what!r}, {line['size']} bytes in)") from None
+
+    def _signals(self, task: Record) -> Iterator[Signal]:
+        fs = self.plan["fs"]
+        rates = None if fs is None else tuple(fs) if isinstance(fs, list) else (fs,)
+        asked = _kinds.Asked(self.plan["ndim"], rates, self.banks.ndim)
+        signals = _kinds.KINDS[task["kind"]].signals(self.door, task["path"], asked)
+        while True:
+            with _blamed():
+                signal = next(signals, None)
+                if signal is None:
+                    return
+                if 0 in signal.x.shape:
+                    raise ValueError(f"{task['path']!r} has shape {tuple(signal.x.shape)}: there is nothing to filter")
+            yield signal
+
+    def _features(self, task: Record, sha256: str) -> Record:
+        """Read, filter and keep an input; what its line says of them."""
+        found: Record = {}
+        path = os.path.join(self.out, task["output"])
+        if not self.plan["pool"]:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        several = task["kind"] == "sequences"
+        if self.statistics is not None:
+            rows = [self._row(self.statistics, signal, task, found) for signal in self._signals(task)]
+            found |= {"records": [name for name, _ in rows]} if several else {}
+            if task["output"] in ("features.tsv", "features.parquet"):
+                return found | {"output": task["output"], "rows": [_statistics.plain(row) for _, row in rows]}
+            self._keep_rows(path, rows, found, sha256)
+        elif several:
+            with self.group:
+                _formats.save_npz(path, self._members(task, found, sha256))
+        else:
+            (signal,) = self._signals(task)
+            self._keep(path, task, signal, found, sha256)
+        written = self.group.pending[-1][0] if self.group.pending else path
+        return found | {"output": task["output"], "bytes": os.stat(path if os.path.isdir(path) else written).st_size}
+
+    def _row(self, statistics: Any, signal: Signal, task: Record, found: Record) -> tuple[str | None, np.ndarray]:
+        with self._maps(signal, found) as y, _blamed():
+            mask = None if task["mask"] is None else self._mask(task, signal)
+            return signal.name, statistics(y, mask)
+
+    def _mask(self, task: Record, signal: Signal) -> np.ndarray:
+        """Where statistics are taken: a mask of the signal's own shape, or of one value a sample."""
+        path = task["mask"]
+        kind = _kinds.ENDINGS.get(_kinds.ending_of(os.path.basename(path)).lower())
+        if kind not in ("scan", "array", "picture"):
+            raise ValueError(f"mask {path!r} is no scan, array or picture")
+        asked = _kinds.Asked(len(signal.axes), None)
+        (mask,) = _kinds.KINDS[kind].signals(self.door, path, asked)
+        if mask.space != signal.space or mask.channels != 1:
+            raise ValueError(f"mask {path!r} has shape {tuple(mask.x.shape)}, and its input {signal.space}")
+        return np.asarray(mask.x[:]).reshape(mask.space) != 0
+
+    def _members(self, task: Record, found: Record, sha256: str) -> Iterator[tuple[str, Any]]:
+        """What an archive of a file's records holds: r0, r1, …, their names, attributes."""
+        names: list[str] = []
+        for number, signal in enumerate(self._signals(task)):
+            names.append(signal.name or "")
+            with self._maps(signal, found) as y:
+                yield f"r{number}", y
+        found.pop("shape")
+        found["records"] = len(names)
+        yield "names", names
+        yield "attributes", self._attributes(found, sha256)
+
+    def _keep_rows(self, path: str, rows: list[tuple[str | None, Any]], found: Record, sha256: str) -> None:
+        values = np.stack([row for _, row in rows]) if len(rows) != 1 or rows[0][0] is not None else rows[0][1]
+        with self.group:
+            if path.endswith(".npz"):
+                several = [("names", [name for name, _ in rows])] if rows[0][0] is not None else []
+                members = [("features", values), *several, ("attributes", self._attributes(found, sha256))]
+                _formats.save_npz(path, members)
+            else:
+                _formats.save_npy(path, values)
+        found["shape"] = list(values.shape)
+
+    def _keep(self, path: str, task: Record, signal: Signal, found: Record, sha256: str) -> None:
+        """The maps of a file's only signal, in its format."""
+        if path.endswith(".zarr"):
+            self._keep_zarr(path, signal, found, sha256)
+            return
+        with self._maps(signal, found) as y, self.group, _blamed(writing=True):
+            if path.endswith(".npy"):
+                _formats.save_npy(path, y)
+            elif path.endswith(".npz"):
+                _formats.save_npz(path, [("features", y), ("attributes", self._attributes(found, sha256))])
+            else:
+                like = signal.like or _formats.placed(signal.fs)
+                _formats.save_nifti(path, y, like, self.plan["stride"])
+
+    def _keep_zarr(self, path: str, signal: Signal, found: Record, sha256: str) -> None:
+        """Straight into a zarr array, tile by tile; a killed run's is gone on with where it is of the same input."""
+        bank = self._bank(signal, found)
+        with _blamed(writing=True):
+            again = lambda: self._apply(bank, signal, path)
+            try:
+                again()
+            except ValueError:
+                if not os.path.isfile(os.path.join(path, "zarr.json")):
+                    raise
+                shutil.rmtree(path)  # of an input that has changed
+                again()
+            found["shape"] = _formats.describe_zarr(path, self._attributes(found, sha256))
+
+    def _bank(self, signal: Signal, found: Record) -> Any:
+        """The signal's bank, and what a line says of signal and bank."""
+        with _blamed():
+            bank, word = self.banks.get(len(signal.axes), signal.fs)
+        channels = signal.channels
+        found |= {"axes": ["filter", *signal.axes], "units": list(signal.units), "channels": channels, "bank": word}
+        steps = [1] * len(signal.axes) if self.statistics else _formats.steps(self.plan["stride"], len(signal.axes))
+        fs = [rate / step for rate, step in zip(signal.fs, steps, strict=True)]
+        found["fs"] = fs[0] if len(set(fs)) == 1 else fs
+        if signal.like is not None:
+            found["affine"] = nifti.strided(signal.like.affine, steps).tolist()
+        if word not in self.told:
+            self.told.add(word)
+            found["bank_is"] = _banks.described(bank, channels)
+        return bank
+
+    @contextlib.contextmanager
+    def _maps(self, signal: Signal, found: Record) -> Iterator[np.ndarray]:
+        """(channels·filters, *positions) float32 or complex64: in memory, or mapped where they are large."""
+        bank = self._bank(signal, found)
+        spare = ""
+        try:
+            with _blamed(writing=True):
+                if isinstance(bank, FilterBank) and self._size(bank, signal) > self.memory // KEPT:
+                    spare = tempfile.mkdtemp(prefix=".maps.", suffix=".tmp", dir=self.out)
+                    y = _alone(self._mapped, bank, signal, os.path.join(spare, "maps.npy"))
+                else:
+                    y = np.asarray(self._apply(bank, signal, None))
+                y = y.astype(np.complex64 if y.dtype.kind == "c" else np.float32, copy=False)
+            found["shape"], found["dtype"] = list(y.shape), str(y.dtype)
+            yield y
+        finally:
+            if spare:
+                shutil.rmtree(spare, ignore_errors=True)
+
+    def _mapped(self, bank: Any, signal: Signal, path: str) -> np.ndarray:
+        self._apply(bank, signal, path)
+        return npy.read(path, mmap=True)
+
+    def _size(self, bank: Any, signal: Signal) -> int:
+        """Bytes of all maps."""
+        steps = _formats.steps(self.plan["stride"], bank.ndim)
+        positions = math.prod(-(-n // s) for n, s in zip(signal.space, steps, strict=True))
+        return signal.channels * len(bank) * positions * (8 if self.plan["output"] in ("auto", "complex") else 4)
+
+    def _apply(self, bank: Any, signal: Signal, out: str | None) -> Any:
+        options = {key: self.plan[key] for key in ("output", "stride", "padding_mode")}
+        for name in ("stride", "padding_mode"):
+            options[name] = tuple(options[name]) if isinstance(options[name], list) else options[name]
+        with torch.no_grad():
+            return applied(bank, signal, out, options, self.memory, self.device)
+
+    def _attributes(self, found: Record, sha256: str) -> Record:
+        """What is said with features in their own file, by the names that are usual."""
+        from sigconv import __version__
+
+        told: Record = {key: found[key] for key in ("axes", "units", "fs", "affine", "channels") if key in found}
+        told |= {"bank": {**self.plan["bank"], "made": found["bank"]}, "output": self.plan["output"]}
+        return told | {"stride": self.plan["stride"], "source_sha256": sha256, "sigconv_version": __version__}
+
+
+def applied(bank: Any, signal: Signal, out: str | None, options: dict[str, Any], memory: int, device: str) -> Any:
+    """A bank over a signal, in blocks whose bits depend on nothing but the bank; one made in frequency sees all."""
+    from sigconv import tiles
+
+    x, dtype = signal.x, torch.complex64 if signal.x.dtype.kind == "c" else torch.float32
+    if not isinstance(bank, FilterBank):
+        options = {}
+    elif bank.kernel_size is None:
+        whole = torch.as_tensor(np.ascontiguousarray(x[:])).to(device, dtype)
+        y = bank(whole.reshape(1, signal.channels, *signal.space), **options, memory=memory)[0].cpu().numpy()
+        if out is None:
+            return y
+        raise ValueError("a bank made in frequency sees all of a signal: its maps go to npy, npz or nifti")
+    return tiles.apply(bank, x, out, memory=memory, dtype=dtype, device=None if device == "cpu" else device, **options)
+
+
+def read(reader: str, path: str, **options: Any) -> Any:
+    """A file read in this process, by readers.<reader>; zarr is opened."""
+    module = importlib.import_module(f"sigconv.readers.{reader}")
+    return module.open(path) if reader == "zarr" else module.read(path, **options)
+
+
+@contextlib.contextmanager
+def _blamed(writing: bool = False) -> Iterator[None]:
+    """What fails inside is the input's fault; where something is written too, a full disk is not."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        if writing and not isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(error) from None
+    except Exception as error:  # readers and filters of many makes fail in many ways
+        raise InputError(error) from None
+
+
+def _alone(function: Any, *given: Any) -> Any:
+    """Call a function that writes what is read at once, and so does not wait for a group's names."""
+    return contextvars.Context().run(function, *given)

@@ -1,0 +1,161 @@
+"""dask: answers put off, a block a tile; and tiles as tasks of a cluster, whose workers write whole chunks themselves.
+
+A task is pure and gets plain arguments: the plan, sent once to every worker, the numbers of a tile, and the parts of
+the source it reads, or where the source lies. What comes back is the tile's numbers, or, where the caller writes, its
+answer. A worker that dies loses nothing: dask computes its tiles again, and a chunk is written whole or anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sigconv.tiles import _run, _sinks, _zarr
+from sigconv.tiles._grid import Box
+from sigconv.tiles._run import Plan
+from sigconv.tiles._sources import Source, opened
+
+AHEAD = 3  # tasks a worker's thread has waiting
+
+
+def lazy(source: Source, plan: Plan, tile: Sequence[int]) -> Any:
+    """A dask array of the answer: every tile a block, computed when it is asked for."""
+    import dask
+    import dask.array as da
+
+    kind = _sinks.numpy_of(plan.answer)
+    if 0 in plan.shape:
+        return da.zeros(plan.shape, dtype=kind)
+    sent = dask.delayed(plan, pure=True)
+    made = dask.delayed(_tile, pure=True)
+    rows = {}
+    for box in plan.grid.tiles(tile):
+        parts = [source.part(part.source) for part in plan.parts(box) if part.source is not None]
+        place = plan.grid.place(box)
+        shape = (plan.shape[0], *(b - a for a, b in place))
+        index = tuple(a // t for (a, _), t in zip(box, tile, strict=True))
+        rows[index] = da.from_delayed(made(sent, box, source.bare, parts), shape, dtype=kind)
+    return da.block(_nested(rows, tuple(-(-n // t) for n, t in zip(plan.grid.counts, tile, strict=True))))
+
+
+def _nested(rows: dict[tuple[int, ...], Any], counts: Sequence[int], index: tuple[int, ...] = ()) -> Any:
+    """Lists of lists, as deep as there are axes of space."""
+    if len(index) == len(counts):
+        return rows[index]
+    return [_nested(rows, counts, (*index, i)) for i in range(counts[len(index)])]
+
+
+def tasks(client: Any, source: Source, plan: Plan, sink: Any, tiles: Sequence[Box]) -> Iterator[Box]:
+    """Every tile on some worker; those that are done, as they get done, written down by the sink."""
+    import distributed
+
+    store = str(sink.path) if isinstance(sink, _zarr.Zarr) else None
+    known = source.paths[0] if source.paths else None
+    sent = client.scatter(plan, broadcast=True, hash=False)
+    threads = max(sum(client.nthreads().values()), 1)
+    waiting = iter(tiles)
+
+    def submit(box: Box) -> Any:
+        parts: Any = None
+        if known is None:
+            parts = [source.part(part.source) for part in plan.parts(box) if part.source is not None]
+            parts = [np.ascontiguousarray(p) if isinstance(p, np.ndarray) else p for p in parts]
+        key = f"tile-{'-'.join(f'{a}.{b}' for a, b in box)}-{id(plan)}"
+        if parts is not None and source.kind == "dask":
+            parts = client.compute(parts)
+        options = {"pure": False, "retries": 2, "key": key}
+        return client.submit(_task, sent, box, source.bare, parts, known, len(plan.space), store, **options)
+
+    running = distributed.as_completed(
+        [submit(box) for box in itertools.islice(waiting, AHEAD * threads)], with_results=True
+    )
+    for future, (box, y) in running:
+        if store is None:
+            place = (slice(None), *(slice(a, b) for a, b in plan.grid.place(box)))
+            sink.write(place, torch.from_numpy(y))
+        sink.written(box)
+        future.release()
+        for another in itertools.islice(waiting, 1):
+            running.add(submit(another))
+        yield box
+
+
+def _task(
+    plan: Plan, box: Box, bare: bool, parts: Any, path: str | None, ndim: int, store: str | None
+) -> tuple[Box, Any]:
+    """A tile on a worker: its numbers, and its answer where the caller writes it."""
+    box = tuple((int(a), int(b)) for a, b in box)
+    plan = _here(plan)
+    if parts is None:
+        source = opened(path, ndim)
+        read = [source.read(part.source) for part in plan.parts(box) if part.source is not None]
+    else:
+        read = [_settled(part, bare) for part in parts]
+    if store is None:
+        return box, _whole(plan, box, read)
+    into = _zarr.Store(store)
+    _run.answered(plan, box, plan.gathered(box, read), into.write)
+    into.synced((slice(None), *(slice(a, b) for a, b in plan.grid.place(box))))
+    return box, None
+
+
+@torch.no_grad()
+def _tile(plan: Plan, box: Box, bare: bool, parts: Sequence[Any]) -> np.ndarray:
+    """A tile's answer, from what was read for it."""
+    return _whole(plan, tuple((int(a), int(b)) for a, b in box), [_settled(part, bare) for part in parts])
+
+
+def _whole(plan: Plan, box: Box, read: Sequence[Any]) -> np.ndarray:
+    place = plan.grid.place(box)
+    whole = np.empty((plan.shape[0], *(b - a for a, b in place)), _sinks.numpy_of(plan.answer))
+
+    def put(at: tuple[slice, ...], y: Tensor) -> None:
+        own = (slice(cut.start - a, cut.stop - a) for cut, (a, _) in zip(at[1:], place, strict=True))
+        whole[(at[0], *own)] = _sinks.array(y)
+
+    with torch.no_grad():
+        _run.answered(plan, box, plan.gathered(box, read), put)
+    return whole
+
+
+def _settled(part: Any, bare: bool) -> Any:
+    values = part if isinstance(part, Tensor) else np.asarray(part)
+    return values[None] if bare else values
+
+
+def _here(plan: Plan) -> Plan:
+    """The plan on this worker's own device, moved there once."""
+    if plan.device is None:
+        return plan
+    if id(plan) not in _moved:
+        _moved.clear()
+        _moved[id(plan)] = plan, dataclasses.replace(plan, work=plan.work.on(device_of(plan.device, place())))
+    return _moved[id(plan)][1]
+
+
+_moved: dict[int, tuple[Plan, Plan]] = {}  # the plan that came is held, so that no id is given twice
+
+
+def device_of(wanted: str, worker: int, devices: int | None = None) -> str:
+    """The device of the worker at a place on its host: those of a kind that are there, in turn.
+
+    >>> device_of("cuda", 5, 4), device_of("cuda:2", 5, 4), device_of("cpu", 5, 4)
+    ('cuda:1', 'cuda:2', 'cpu')
+    """
+    if wanted != "cuda":
+        return wanted
+    return f"cuda:{worker % max(torch.cuda.device_count() if devices is None else devices, 1)}"
+
+
+def place() -> int:
+    """Which of the workers this is: its name, where that is a number, as dask's own clusters name them."""
+    import distributed
+
+    name = str(distributed.get_worker().name).rpartition("-")[2]
+    return int(name) if name.isdigit() else 0

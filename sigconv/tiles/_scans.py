@@ -1,0 +1,121 @@
+"""Scans through slices: mapped where the file is not packed, else a window of slices that slides along the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sigconv.readers import _doors, nifti
+
+
+class Scan:
+    """A scan's values by boxes, as readers.nifti has them, but of float32 where integers are scaled.
+
+    Axes past those of space (time, colours) are channels, which come first. Read with its slices in order, a packed
+    file is unpacked once.
+    """
+
+    def __init__(self, path: str, ndim: int | None) -> None:
+        self.path = path
+        found = _doors.found(path)
+        self.header, self._layout, self._fail = nifti.header(path), found.layout, found.fail
+        self.files = sorted({path, found.voxels})
+        whole = self.header.shape
+        space = min(len(whole), 3) if ndim is None else ndim
+        while len(whole) > space and whole[-1] == 1:
+            whole = whole[:-1]
+        if len(whole) not in (space, space + 1):
+            raise ValueError(
+                f"{path!r} has shape {self.header.shape}: expected {space} axes of space, or channels last"
+            )
+        self.space = space
+        self._last = len(whole) > space  # whether channels are, in the file
+        self._whole = whole
+        self.shape = (whole[-1], *whole[:-1]) if self._last else whole
+        self.ndim = len(self.shape)
+        self.dtype = (
+            np.dtype(np.float32) if self._layout.scaled and self._layout.stored.kind in "iu" else self.header.dtype
+        )
+        self._mapped = self._map(found.voxels)
+        self._slides = _Slides(path, self.header.axis)
+        self.attrs = {"affine": self.header.affine.tolist(), "fs": list(nifti.rates(self.header))[:space]}
+
+    def _map(self, voxels: str) -> np.memmap | None:
+        """The voxels as they lie in a file that is not packed."""
+        with open(voxels, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        layout = self._layout
+        if packed or layout.channels:
+            return None
+        return np.memmap(voxels, layout.stored, mode="r", offset=layout.start, shape=layout.shape, order="F")
+
+    @property
+    def slowest(self) -> tuple[int, ...]:
+        """The axes of space, slowest first: slices come along the file's last one."""
+        return tuple(reversed(range(self.space)))
+
+    def __getitem__(self, box: Any) -> np.ndarray:
+        """The values of slices along every axis, channels first."""
+        box = (*box[1:], box[0]) if self._last else tuple(box)
+        box = (*box, *[slice(None)] * (len(self.header.shape) - len(box)))
+        values = self._slides[box] if self._mapped is None else self._decoded(self._mapped[box])
+        values = values.reshape(values.shape[: len(self._whole)]) if values.ndim > len(self._whole) else values
+        return np.moveaxis(values, -1, 0) if self._last else values
+
+    def _decoded(self, stored: np.ndarray) -> np.ndarray:
+        """The values that stored numbers stand for, as the reader makes them."""
+        layout = self._layout
+        if not layout.scaled:
+            return stored
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = stored.astype(layout.dtype) * layout.slope if layout.slope != 1 else stored.astype(layout.dtype)
+            return values + layout.inter if layout.inter else values
+
+    @property
+    def _mmap(self) -> Any:
+        return getattr(self._mapped, "_mmap", None)
+
+    mode = "r"
+
+
+class _Slides:
+    """Slices of a packed file, from the first still wanted to the last read; going back begins the file anew."""
+
+    def __init__(self, path: str, axis: int) -> None:
+        self.path, self.axis = path, axis
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stream: Iterator[np.ndarray] = nifti.slices(self.path)
+        self._held: list[np.ndarray] = []
+        self._first = self._next = 0  # slices: the first held, the first not read
+
+    def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
+        wanted = box[self.axis]
+        start, stop = wanted.start or 0, wanted.stop
+        if start < self._first:
+            self._begin()
+        while stop is None or self._next < stop:
+            block = next(self._stream, None)
+            if block is None:
+                break
+            self._held.append(block)
+            self._next += block.shape[self.axis]
+            self._drop(start)
+        self._drop(start)
+        rest = (*box[: self.axis], slice(None), *box[self.axis + 1 :])
+        parts, at = [], self._first
+        for block in self._held:
+            last = at + block.shape[self.axis]
+            if last > start and (stop is None or at < stop):
+                own = slice(max(start - at, 0), None if stop is None else stop - at)
+                parts.append(block[(*rest[: self.axis], own, *rest[self.axis + 1 :])])
+            at = last
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, self.axis)
+
+    def _drop(self, start: int) -> None:
+        """Forget what lies before the first slice wanted."""
+        while self._held and self._first + self._held[0].shape[self.axis] <= start:
+            self._first += self._held.pop(0).shape[self.axis]

@@ -1,0 +1,217 @@
+"""Where answers go: an array in memory, a .npy file, a scan. (zarr: _zarr.py.)
+
+A file is written beside its place and renamed when all is done; what is mapped is given back as it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sigconv import files
+from sigconv.readers import _affines, _nifti_out, nifti
+from sigconv.tiles._sources import released
+
+Place = tuple[slice, ...]  # of channels and positions
+AT_ONCE = 1 << 25  # bytes written to a mapped file before its pages are given back
+
+
+class Memory:
+    """A tensor or NumPy array that is filled, and is the answer; or one of the user's own that can be set by slices."""
+
+    whole = False  # whether it wants the whole of a block at a time
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def write(self, place: Place, y: Tensor) -> None:
+        """Some channels of some positions."""
+        self.values[place] = y if isinstance(self.values, Tensor) else array(y)
+
+    def written(self, tile: Any) -> None:
+        """All of a tile is."""
+
+    def finished(self) -> Any:
+        """The answer, once all is written."""
+        return self.values
+
+    def given_up(self) -> None:
+        """What was begun is of no use."""
+
+
+class Mapped(Memory):
+    """A file in the making, of a header and then numbers, mapped; renamed when it is done."""
+
+    def __init__(self, path: str, shape: Sequence[int], dtype: torch.dtype, header: bytes, order: Any) -> None:
+        files.replaceable(path)
+        self.path = Path(os.path.realpath(path))
+        handle, name = tempfile.mkstemp(prefix=begun(self.path), suffix=".tmp", dir=self.path.parent)
+        self.temporary = Path(name)
+        kind = numpy_of(dtype)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(header)
+                room = int(np.prod(shape, dtype=object)) * kind.itemsize
+                if room and hasattr(os, "posix_fallocate"):  # a full disk is told now, and not by a signal later
+                    os.posix_fallocate(file.fileno(), len(header), room)
+                file.truncate(len(header) + room)
+            empty = 0 in shape
+            given: dict[str, Any] = {"mode": "r+", "offset": len(header), "shape": tuple(shape), "order": order}
+            super().__init__(np.zeros(shape, kind) if empty else np.memmap(name, kind, **given))
+        except BaseException as error:
+            self.given_up()
+            if isinstance(error, OSError) and error.errno is not None:
+                raise OSError(error.errno, f"{os.strerror(error.errno)}: {room} bytes are wanted", path) from None
+            raise
+
+    def write(self, place: Place, y: Tensor) -> None:
+        """A channel after the other: rows of a crop lie on many pages, which are this process' memory meanwhile."""
+        first, touched = place[0].start or 0, 0
+        target = self.laid()
+        for channel, values in enumerate(y, start=first):
+            at: Any = (channel, *place[1:])
+            target[at] = array(values)
+            touched += values.numel() * values.element_size() * 8
+            if touched > AT_ONCE:
+                released(self.values)
+                touched = 0
+        released(self.values)
+
+    def laid(self) -> np.ndarray:
+        """The values as (channels, *positions)."""
+        return self.values
+
+    def finished(self) -> str:
+        """The path, once the file is there."""
+        self._synced()
+        self._placed(self.temporary)
+        return str(self.path)
+
+    def _synced(self) -> None:
+        if isinstance(self.values, np.memmap):
+            self.values.flush()
+        handle = os.open(self.temporary, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _placed(self, file: Path) -> None:
+        os.chmod(file, 0o666 & ~files._umask())
+        os.replace(file, self.path)
+        files.sync_folder(self.path.parent)
+
+    def given_up(self) -> None:
+        """No half-written file stays."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.temporary)
+
+
+class Npy(Mapped):
+    """A .npy file of (channels, *positions)."""
+
+    def __init__(self, path: str, shape: Sequence[int], dtype: torch.dtype) -> None:
+        kind = numpy_of(dtype)
+        super().__init__(path, shape, dtype, _npy_header(tuple(shape), kind), "C")
+
+
+def _npy_header(shape: tuple[int, ...], kind: np.dtype) -> bytes:
+    import io
+
+    head = io.BytesIO()
+    described: Any = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, described)
+    return head.getvalue()
+
+
+class Scan(Mapped):
+    """A NIfTI file: space first, channels last; packed at the end where its name says so, the same bytes always."""
+
+    def __init__(self, path: str, shape: Sequence[int], dtype: torch.dtype, place: dict[str, Any], stride: Any) -> None:
+        if place.get("affine") is None:
+            raise ValueError(f"out {path!r} is a scan, and the source has no affine: write .zarr or .npy")
+        kind = numpy_of(dtype)
+        kind = np.dtype(np.float32) if kind == np.float16 else kind
+        self.shape = tuple(shape)
+        affine, like = _affines.strided(place["affine"], stride), place.get("like")
+        seen = _nifti_out.channels_last(np.broadcast_to(np.zeros((), kind), self.shape), path)
+        like = _nifti_out.unnamed(like, seen.ndim) or nifti.Volume(seen, affine, {})
+        steps = _steps(like, seen.ndim - 1, stride)
+        header = _nifti_out.header(seen, affine, _nifti_out.further(seen.ndim - 1, like, steps, path), "", like)
+        super().__init__(path, seen.shape, getattr(torch, str(kind)), header, "F")
+
+    def laid(self) -> np.ndarray:
+        """The file's axes as (channels, *positions)."""
+        return np.moveaxis(self.values, -1, 0).reshape(self.shape)
+
+    def finished(self) -> str:
+        """The path, once the file is there."""
+        if not str(self.path).endswith(".gz"):
+            return super().finished()
+        self._synced()
+        with (
+            files.writing(self.path) as file,
+            gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+            open(self.temporary, "rb") as plain,
+        ):
+            while block := plain.read(1 << 20):
+                packed.write(block)
+        self.given_up()
+        return str(self.path)
+
+
+def _steps(like: Any, space: int, stride: Any) -> tuple[float, ...] | None:
+    """The spacings past the third axis, times the stride."""
+    known = tuple(like.meta.get("spacing", ()))[3:space]
+    if len(known) != max(space - 3, 0):
+        return None
+    return tuple(step * s for step, s in zip(known, tuple(stride)[3:], strict=True))
+
+
+def begun(path: Path) -> str:
+    """How the temporary names for a path begin: with a mark of its name and this process' number.
+
+    Those of processes that are no more go.
+    """
+    mark = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}."
+    for left in path.parent.glob(f"{mark}*.tmp"):
+        owner = left.name[len(mark) :].partition(".")[0]
+        if not owner.isdigit() or not _alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    return f"{mark}{os.getpid()}."
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def numpy_of(dtype: torch.dtype) -> np.dtype:
+    """NumPy's word for a dtype; bfloat16, which it has none for, is written as float32.
+
+    >>> numpy_of(torch.complex64)
+    dtype('complex64')
+    """
+    return np.dtype("float32" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
+
+
+def array(y: Tensor) -> np.ndarray:
+    """A tensor's values."""
+    y = y.detach().cpu().resolve_conj().resolve_neg()
+    return (y.float() if y.dtype is torch.bfloat16 else y).numpy()

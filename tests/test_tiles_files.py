@@ -1,0 +1,338 @@
+"""Tiles from and to files: mapped, zarr and scans; killed, resumed, sent to workers: the same bytes."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from conftest import ROOT
+
+from sigconv import files, tiles
+from sigconv.filters import gabor, gaussian
+from sigconv.readers import nifti
+from sigconv.tiles import _grid, _zarr
+
+BANK = gabor.pyramid(2, wavelengths=(4,), directions=2)
+OPTIONS = {"output": "magnitude", "padding_mode": "reflect"}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(_grid, "BLOCKS", {1: 64, 2: 24, 3: 12, 4: 8})
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def tree(folder):
+    """Every file's name and digest."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_mapped_and_zarr_sources_and_sinks_agree_to_the_bit(tmp_path):
+    x = noise(3, 90, 71)
+    whole = tiles.apply(BANK, x, **OPTIONS)
+    np.save(tmp_path / "x.npy", x)
+    z = zarr.create_array(store=str(tmp_path / "x.zarr"), shape=x.shape, chunks=(2, 30, 71), dtype="float32")
+    z[:] = x
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r", allow_pickle=False)
+    for place, source in enumerate([x, mapped, tmp_path / "x.npy", tmp_path / "x.zarr", z, np.asfortranarray(x)]):
+        assert np.array_equal(tiles.apply(BANK, source, tile=30, **OPTIONS), whole), place
+    assert tiles.apply(BANK, mapped, tmp_path / "y.npy", tile=1, **OPTIONS) == str(tmp_path / "y.npy")
+    assert np.array_equal(np.load(tmp_path / "y.npy", allow_pickle=False), whole)
+    path = tiles.apply(BANK, tmp_path / "x.npy", tmp_path / "y.zarr", **OPTIONS)
+    found = zarr.open_array(store=path, mode="r")
+    assert np.array_equal(found[:], whole)
+    assert found.attrs["complete"] is True
+    assert found.attrs["axes"] == ["channel", "axis0", "axis1"]
+    assert found.attrs["source_sha256"] == hashlib.sha256((tmp_path / "x.npy").read_bytes()).hexdigest()
+    assert found.attrs["op"]["class"].endswith("Gabor")
+    assert sorted(os.listdir(path)) == ["c", "zarr.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "x.zarr", "y.npy", "y.zarr"]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("shape", [(20, 15, 40), (20, 15, 40, 3)])
+def test_scans_go_through_slices_and_come_out_in_their_place(tmp_path, ending, shape):
+    bank = gaussian.bank(1.0, 3)
+    steps = (100 * noise(*shape)).astype("int16")
+    affine = np.diag([2.0, 1, 3, 1])
+    path = tmp_path / f"x{ending}"
+    nifti.write(path, steps, affine)
+    x = steps.astype(np.float32)
+    x = np.moveaxis(x, -1, 0) if x.ndim == 4 else x
+    whole = tiles.apply(bank, np.ascontiguousarray(x), stride=(2, 1, 2))
+    assert np.array_equal(tiles.apply(bank, path, stride=(2, 1, 2), tile=8), whole)
+    outs = [tmp_path / f"{n}{ending}" for n in "ab"]
+    for out, tile in zip(outs, (1, 1000), strict=True):
+        tiles.apply(bank, path, out, stride=(2, 1, 2), tile=tile)
+    volume = nifti.read(outs[0])
+    assert np.array_equal(np.moveaxis(volume.data, -1, 0), whole)
+    assert volume.data.dtype == np.float32
+    assert volume.affine.diagonal().tolist() == [4.0, 1.0, 6.0, 1.0]
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    found = zarr.open_array(store=tiles.apply(bank, path, tmp_path / "y.zarr", stride=(2, 1, 2)), mode="r")
+    assert np.array_equal(found[:], whole)
+    assert found.attrs["axes"] == ["channel", "x", "y", "z"]
+    assert np.diag(found.attrs["affine"]).tolist() == [4.0, 1.0, 6.0, 1.0]
+    assert np.allclose(found.attrs["fs"], [0.25, 1.0, 1 / 6])
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")]
+
+
+def test_scaled_scans_are_read_as_the_reader_reads_them(tmp_path):
+    import nibabel
+
+    image = nibabel.Nifti1Image(noise(9, 8, 7), np.eye(4))
+    image.set_data_dtype(np.int16)
+    nibabel.save(image, tmp_path / "a.nii")
+    bank = gaussian.bank(1.0, 3)
+    data = nifti.read(tmp_path / "a.nii").data.astype(np.float32)
+    found = tiles.apply(bank, tmp_path / "a.nii")
+    assert found.dtype == np.float32
+    assert np.array_equal(found, tiles.apply(bank, data))
+
+
+class StoppedError(Exception):
+    """Somebody pulled the plug."""
+
+
+def stopping(after):
+    def told(done, count):
+        if done >= after:
+            raise StoppedError
+
+    return told
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_f3_a_stopped_call_goes_on_to_the_same_bytes(tmp_path):
+    x, places = noise(90, 71), [tmp_path / "whole", tmp_path / "parts"]
+    tiles.apply(BANK, x, places[0], **OPTIONS)
+    for tile, after in ((1, 2), (50, 5), (1, 7)):  # whatever the tile was before
+        with pytest.raises(StoppedError):
+            tiles.apply(BANK, x, places[1], tile=tile, report=stopping(after), **OPTIONS)
+        with open(places[1] / _zarr.DONE, "ab") as file:
+            file.write(b'{"blocks": [[0, ')  # a line cut off by the kill
+    chunk = places[1] / "c" / "0" / "3" / "2"
+    chunk.parent.mkdir(parents=True, exist_ok=True)
+    chunk.write_bytes(b"half a chunk")
+    tiles.apply(BANK, x, places[1], **OPTIONS)
+    assert tree(places[0]) == tree(places[1])
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_finished_answer_is_not_touched_and_another_is_refused_by_name(tmp_path):
+    x, out = noise(60, 50), tmp_path / "a.zarr"
+    tiles.apply(BANK, x, out, **OPTIONS)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert tiles.apply(BANK, x, out, tile=1, **OPTIONS) == str(out)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    other = gabor.pyramid(2, wavelengths=(4.5,), directions=2)
+    asks = {
+        r"options\.output \(magnitude, now energy\)": (BANK, x, OPTIONS | {"output": "energy"}),
+        r"source\.sha256": (BANK, x + 1, OPTIONS),
+        r"source\.dtype \(float32, now float64\)": (BANK, x.astype(float), OPTIONS),
+        r"op\.": (other, x, OPTIONS),
+    }
+    for words, (bank, source, options) in asks.items():
+        with pytest.raises(ValueError, match=f"made from something else: .*{words}"):
+            tiles.apply(bank, source, out, **options)
+
+
+def test_what_is_there_already_is_not_written_over(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="is there already and is no zarr array"):
+        tiles.apply(BANK, noise(9, 9), tmp_path / "folder")
+    zarr.create_array(store=str(tmp_path / "b.zarr"), shape=(3,), dtype="float32")
+    with pytest.raises(ValueError, match="was not made here"):
+        tiles.apply(BANK, noise(9, 9), tmp_path / "b.zarr")
+    with pytest.raises(OSError, match="is a folder"):
+        tiles.apply(BANK, noise(9, 9), tmp_path / "b.zarr" / "c.npy" if False else _folder(tmp_path / "c.npy"))
+
+
+def _folder(path):
+    path.mkdir()
+    return path
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_f10_two_at_one_array_are_refused(tmp_path):
+    x, out = noise(60, 50), tmp_path / "a.zarr"
+    with pytest.raises(StoppedError):
+        tiles.apply(BANK, x, out, tile=1, report=stopping(1), **OPTIONS)
+    with files.locked(out), pytest.raises(OSError, match="in use by this very process"):
+        tiles.apply(BANK, x, out, **OPTIONS)
+
+
+def test_a_write_of_part_of_a_chunk_is_a_mistake_that_is_noticed(tmp_path):
+    _zarr.begun(str(tmp_path / "a"), (4, 20), torch.float32, (8,), {})
+    store = _zarr.Store(str(tmp_path / "a"))
+    store.write((slice(0, 4), slice(16, 20)), torch.zeros(4, 4))
+    for place in ((slice(0, 4), slice(0, 4)), (slice(0, 4), slice(4, 12))):
+        with pytest.raises(AssertionError, match="no whole chunks"):
+            store.write(place, torch.zeros(4, place[1].stop - place[1].start))
+
+
+CHILD = """
+import resource, sys, json, os
+import numpy as np
+from sigconv import tiles
+from sigconv.filters import gabor
+folder, n, memory, filters = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+bank = gabor.pyramid(3, wavelengths=(4, 8), directions=filters // 2)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+tiles.apply(bank, folder + "/x.npy", folder + "/y.npy", output="magnitude", memory=memory)
+print(json.dumps([before, peak()]))
+"""
+
+
+def _child(folder, n, memory, filters):
+    made = np.lib.format.open_memmap(folder / "x.npy", "w+", np.float32, (n, n, n))
+    for i in range(n):
+        made[i] = noise(n, n, seed=i)
+    made.flush()
+    run = [sys.executable, "-c", CHILD, str(folder), str(n), memory, str(filters)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=3000, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_memory_is_honoured_as_measured_and_equals_a_crop(tmp_path, request):
+    """512³ through 20 filters under 2 GB with --thorough; else smaller."""
+    thorough = request.config.getoption("--thorough")
+    n, cap, filters = (512, 2_000_000_000, 20) if thorough else (160, 700_000_000, 4)
+    before, peak = _child(tmp_path, n, f"{cap} B", filters)
+    assert peak < cap if thorough else peak - before < cap
+    found, x = (np.load(tmp_path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in "yx")
+    bank = gabor.pyramid(3, wavelengths=(4, 8), directions=filters // 2)
+    half, side = bank.kernel_size[0] // 2, 160 if thorough else 64
+    for low in (0, n - side):
+        cut = (slice(low, low + side),) * 3
+        crop = bank(np.ascontiguousarray(x[cut])[None, None], output="magnitude")[0]
+        inner = slice(0, side - half) if low == 0 else slice(half, side)
+        part = np.asarray(found[(slice(None), *cut)])
+        assert np.abs(part - crop)[(slice(None), *[inner] * 3)].max() < 1e-5 * crop.max()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_dask_arrays_are_answered_lazily(tmp_path):
+    import dask.array as da
+
+    x = noise(2, 70, 45)
+    whole = tiles.apply(BANK, x, **OPTIONS)
+    lazy = tiles.apply(BANK, da.from_array(x, chunks=(1, 30, 45)), tile=30, **OPTIONS)
+    assert type(lazy).__module__.startswith("dask")
+    assert lazy.shape == whole.shape
+    assert np.array_equal(lazy.compute(scheduler="synchronous"), whole)
+    path = tiles.apply(BANK, da.from_array(x, chunks=(1, 30, 45)), tmp_path / "a.zarr", **OPTIONS)
+    assert np.array_equal(zarr.open_array(store=path, mode="r")[:], whole)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_client_computes_the_same_bytes(tmp_path):
+    """Workers in this process: quick. Those that die: --thorough."""
+    import dask.array as da
+    from distributed import Client
+
+    x = noise(80, 45)
+    np.save(tmp_path / "x.npy", x)
+    whole = tiles.apply(BANK, x, **OPTIONS)
+    tiles.apply(BANK, tmp_path / "x.npy", tmp_path / "a.zarr", **OPTIONS)
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        told = []
+        ask = OPTIONS | {"client": client, "tile": 1}
+        tiles.apply(BANK, tmp_path / "x.npy", tmp_path / "b.zarr", report=lambda *n: told.append(n), **ask)
+        lazy = da.from_array(x, chunks=(30, 45))
+        for source, out in ((lazy, "c.zarr"), (x, "d.zarr")):
+            tiles.apply(BANK, source, tmp_path / out, **ask)
+        assert np.array_equal(tiles.apply(BANK, x, **ask), whole)
+    assert tree(tmp_path / "a.zarr") == tree(tmp_path / "b.zarr")
+    for out in ("c.zarr", "d.zarr"):
+        assert np.array_equal(zarr.open_array(store=str(tmp_path / out), mode="r")[:], whole)
+    assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
+
+
+KILLED = """
+import os, signal, sys, threading, time
+import numpy as np
+from distributed import Client, LocalCluster
+from sigconv import tiles
+from sigconv.filters import gabor
+
+def main():
+    folder = sys.argv[1]
+    bank = gabor.pyramid(3, wavelengths=(4, 8), directions=4)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        killed = []
+        def told(done, count):
+            if not killed:
+                killed.append(next(iter(client.run(os.getpid).values())))
+                os.kill(killed[0], signal.SIGKILL)
+        tiles.apply(bank, folder + "/x.npy", folder + "/y.zarr", tile=1, client=client, report=told)
+        print(len(killed))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_f8_a_worker_that_is_killed_changes_no_bit(tmp_path, request):
+    if not request.config.getoption("--thorough"):
+        pytest.skip("starts a cluster of processes: --thorough")
+    x = noise(260, 140, 130)
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "run.py").write_text(KILLED)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, str(tmp_path / "run.py"), str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=600, env=environment)
+    assert done.stdout.strip().endswith("1"), done.stderr
+    bank = gabor.pyramid(3, wavelengths=(4, 8), directions=4)
+    tiles.apply(bank, tmp_path / "x.npy", tmp_path / "z.zarr")
+    assert tree(tmp_path / "y.zarr") == tree(tmp_path / "z.zarr")
+
+
+RESUMED = """
+import sys
+import numpy as np
+from sigconv import tiles
+from sigconv.filters import gabor
+from sigconv.tiles import _grid
+_grid.BLOCKS[2] = 24
+print("ready", flush=True)
+bank = gabor.pyramid(2, wavelengths=(4,), directions=2)
+tiles.apply(bank, sys.argv[1] + "/x.npy", sys.argv[1] + "/y.zarr", tile=1, output="magnitude", padding_mode="reflect")
+"""
+
+
+def test_f3_killed_at_any_instant_it_goes_on_to_the_same_bytes(tmp_path, request, monkeypatch):
+    kills = 20 if request.config.getoption("--thorough") else 2
+    monkeypatch.setattr(_grid, "BLOCKS", {2: 24})
+    np.save(tmp_path / "x.npy", noise(400, 300))
+    run = [sys.executable, "-c", RESUMED, str(tmp_path)]
+    delays = np.random.default_rng(0)
+    for _ in range(kills):
+        with subprocess.Popen(run, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
+            child.stdout.readline()
+            time.sleep(delays.uniform(0, 0.8))
+            child.send_signal(signal.SIGKILL)
+    tiles.apply(BANK, tmp_path / "x.npy", tmp_path / "y.zarr", **OPTIONS)
+    tiles.apply(BANK, tmp_path / "x.npy", tmp_path / "z.zarr", **OPTIONS)
+    assert tree(tmp_path / "y.zarr") == tree(tmp_path / "z.zarr")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "y.zarr", "z.zarr"]
