@@ -1,4 +1,4 @@
-"""Units of frequency: converted here and nowhere else.
+"""Units of frequency, and of memory: converted here and nowhere else.
 
 fs is the sampling rate, frequencies are in the same unit (Hz where fs is samples per second). Numbers or arrays in,
 float64 arrays out. Formulas: table C.2 of the requirements.
@@ -6,6 +6,7 @@ float64 arrays out. Formulas: table C.2 of the requirements.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 _BREAK = 1000.0  # Slaney's mel: linear up to here, logarithmic above
 _LINEAR = 3 / 200
 _STEP = np.log(6.4) / 27
+_SIZE = re.compile(r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?) *(?:([kmgt])(i?))?b?", re.IGNORECASE)  # of bytes
+_MOST_BYTES = 1 << 62
 BARKS = ("traunmueller", "zwicker", "schroeder")
 
 
@@ -147,3 +150,23 @@ def below_nyquist(frequency: float, fs: float, name: str = "frequency") -> float
         where = "negative" if frequency < 0 else f"above half the sampling rate (fs={fs} -> {fs / 2})"
         raise ValueError(f"{name} {frequency} is {where}")
     return frequency
+
+
+def bytes_of(size: Any, name: str = "memory") -> int:
+    """Bytes from a number, or from a text: a number and perhaps K, M, G or T (with i: powers of 1024), then perhaps B.
+
+    ValueError, in one line with the name, for what is none, and for less than one.
+
+    >>> [bytes_of(size) for size in (1024, "200 MB", "1.5GiB", "2g")]
+    [1024, 200000000, 1610612736, 2000000000]
+    >>> bytes_of("much")
+    Traceback (most recent call last):
+    ValueError: memory 'much' is not a number of bytes, such as 2000000 or '2 GB'
+    """
+    match = None if isinstance(size, bool) else _SIZE.fullmatch(str(size).strip())
+    if match is None:
+        raise ValueError(f"{name} {size!r} is not a number of bytes, such as 2000000 or '2 GB'")
+    found = float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index((match[2] or " ").lower())
+    if found < 1:
+        raise ValueError(f"{name} {size!r} must be at least one byte")
+    return int(min(found, _MOST_BYTES))

@@ -15,7 +15,7 @@ from sigconv import tiles
 from sigconv.filters import gabor, gaussian, haar, laws, riesz, wavelet
 from sigconv.filters._respond import METHODS, respond
 from sigconv.nd import PADDING_MODES
-from sigconv.tiles import _grid, _memory, _regions, _run
+from sigconv.tiles import _grid, _memory, _regions, _run, _sources
 
 EPS = torch.finfo(torch.float32).eps
 BANKS = {
@@ -67,7 +67,7 @@ def test_tiled_banks_equal_untiled_whatever_border_stride_and_tile(data):
     assert np.array_equal(found[0], found[2])
 
 
-@examples(40)
+@examples(10)
 @given(st.data())
 def test_answers_of_whole_windows_equal_those_cut_out(data):
     """inside=True: no border, no halo's responses; by every way the same as cropping afterwards."""
@@ -168,6 +168,8 @@ def test_nan_spreads_as_far_as_untiled():
         ({"source": np.zeros(3), "out": "a.npz"}, ValueError, r"expected \.zarr, \.npy, \.nii"),
         ({"out": "a.nii"}, ValueError, "has no affine"),
         ({"out": np.zeros(3)}, ValueError, "out has shape"),
+        ({"out": np.zeros((2, 30), int)}, ValueError, "out holds int64, which the answer, torch.complex64, does not"),
+        ({"out": torch.zeros((2, 30), dtype=torch.int32)}, ValueError, "out holds torch.int32, which the answer"),
         ({"output": "phase"}, ValueError, "output 'phase' is not one of"),
         ({"stride": 0}, ValueError, "stride 0 must be at least 1"),
         ({"padding_mode": "wrap"}, ValueError, "padding_mode 'wrap' is not one of"),
@@ -307,8 +309,35 @@ def test_blend_is_the_approximate_way_for_what_sees_everything(tmp_path):
     assert np.abs(tiles.apply(flat, x[None], blend=0.3, tile=(17, 11))[0] - x).max() < 1e-6  # the weights add up to one
     path = tiles.apply(bank, x, tmp_path / "a.npy", blend=0.5, tile=32)
     assert np.array_equal(np.load(path, allow_pickle=False), near)
+    filled = np.empty((1, *x.shape), np.float32)
+    assert np.array_equal(tiles.apply(flat, x[None], filled, blend=0.3), tiles.apply(flat, x[None], blend=0.3))
     with pytest.raises(ValueError, match="blend= wants as many"):
         tiles.apply(torch.nn.MaxPool2d(2).eval(), x, blend=0.5)
+    with pytest.raises(ValueError, match=r"out has shape \(3, 100, 40\), and the answer \(1, 100, 40\)"):
+        tiles.apply(flat, x[None], np.empty((3, *x.shape)), blend=0.3)
+    with pytest.raises(ValueError, match="memory '2 GB' is not held to by blend="):
+        tiles.apply(flat, x[None], blend=0.3, memory="2 GB")
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (3, 5, 6), (3, 0)])
+def test_a_digest_reads_little_at_a_time_and_is_that_of_the_values_in_c_order(monkeypatch, shape):
+    x, read = noise(*shape), []
+
+    class Lazy:
+        ndim, dtype = x.ndim, x.dtype
+
+        def __getitem__(self, index):
+            read.append(x[index].nbytes)
+            return x[index]
+
+    lazy = Lazy()
+    lazy.shape = x.shape
+    whole = _sources.Source(np.asfortranarray(x), 1, "array").digest() if x.ndim < 3 else None
+    monkeypatch.setattr(_sources, "AT_ONCE", 40)
+    digests = {_sources.Source(v, x.ndim - 1, "array").digest() for v in (lazy, x, np.asfortranarray(x))}
+    assert digests == {_sources.Source(torch.from_numpy(x), x.ndim - 1, "tensor").digest()}
+    assert whole is None or digests == {whole}
+    assert max(read, default=0) <= 40
 
 
 def test_progress_is_told_in_blocks(small_blocks):

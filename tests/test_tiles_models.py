@@ -63,7 +63,7 @@ def layer(draw, channels, ndim):
     return getattr(nn, f"BatchNorm{ndim}d")(channels), channels
 
 
-@examples(40)
+@examples(20)
 @given(st.data())
 def test_models_of_any_local_layers_equal_untiled(data):
     draw, ndim = data.draw, data.draw(st.integers(1, 2))

@@ -7,6 +7,7 @@ import lzma
 import os
 import shutil
 import tracemalloc
+import zlib
 
 import numcodecs
 import numpy as np
@@ -382,6 +383,33 @@ def test_a_bomb_does_not_go_off(tmp_path, bomb):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < len(ZEROS)
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_many_members_are_unpacked_in_pieces_and_not_each_with_all_that_is_left(monkeypatch, cut):
+    x, fed, unpacker = np.random.default_rng(0).bytes(100_000), [], zlib.decompressobj
+
+    class Noted:
+        def __init__(self, kind):
+            self.inner = unpacker(kind)
+            self.unused_data, self.eof = b"", False
+
+        def decompress(self, piece, most):
+            fed.append(len(piece))
+            found = self.inner.decompress(piece, most)
+            self.unused_data, self.eof = self.inner.unused_data, self.inner.eof
+            return found
+
+    monkeypatch.setattr(_zarr_codecs.zlib, "decompressobj", Noted)
+    data = gzip.compress(b"") * 300 + gzip.compress(x[:70_000]) + gzip.compress(b"") * 3 + gzip.compress(x[70_000:])
+    if cut:
+        with pytest.raises(ValueError, match="cut short"):
+            _zarr_codecs.UNPACK["gzip"](data[:-cut], len(x))
+    else:
+        assert _zarr_codecs.UNPACK["gzip"](data, len(x)) == x
+        with pytest.raises(ValueError, match="more than 99999 bytes"):
+            _zarr_codecs.UNPACK["gzip"](data, len(x) - 1)
+    assert max(fed) <= _zarr_codecs.PIECE
 
 
 def test_a_frame_that_does_not_say_its_size_is_read(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigconv import methods, nd
+from sigconv import methods, nd, units
 
 Weight = Tensor | methods.Factors
 
@@ -204,35 +204,9 @@ def with_unknown(weight: Weight, unknown: str) -> Tensor:
 
 
 def bytes_of(memory: Any) -> int | None:
-    """Bytes: a whole number, or a number with its unit.
+    """Bytes: a whole number, or a number with its unit; None where nothing is said.
 
     >>> [bytes_of(m) for m in (None, 1024, "200 MB", "1.5GiB")]
     [None, 1024, 200000000, 1610612736]
     """
-    if memory is None:
-        return None
-    if isinstance(memory, int | np.integer) and not isinstance(memory, bool):
-        size = float(memory)
-    else:
-        units = {
-            "": 1,
-            "B": 1,
-            "KB": 10**3,
-            "MB": 10**6,
-            "GB": 10**9,
-            "TB": 10**12,
-            "KIB": 2**10,
-            "MIB": 2**20,
-            "GIB": 2**30,
-            "TIB": 2**40,
-        }
-        text = str(memory).strip().upper()
-        digits = text.rstrip("KMGTIB ")
-        unit = text[len(digits) :].strip()
-        try:
-            size = float(digits) * units[unit]
-        except (KeyError, ValueError):
-            raise ValueError(f"memory {memory!r} is not a number of bytes, such as 2000000 or '2 GB'") from None
-    if not size >= 1:
-        raise ValueError(f"memory {memory!r} must be at least one byte")
-    return int(min(size, 2.0**62))
+    return None if memory is None else units.bytes_of(memory)

@@ -12,6 +12,7 @@ import numpy as np
 
 MOST_CHUNK = 1 << 30  # bytes of one chunk, unpacked
 MOST_MEMORY = 1 << 28  # that unpacking xz may take
+PIECE = 1 << 14  # bytes of gzip that are unpacked at a time
 ZSTD = b"\x28\xb5\x2f\xfd"
 ZSTD_BLOCK = 1 << 17  # what a packed block holds at the most
 
@@ -74,16 +75,19 @@ def unpacked(data: bytes, packers: tuple[str, ...], size: int, fail: Fail) -> by
 
 
 def _inflate(data: bytes, most: int) -> bytes:
-    """zlib and gzip, the latter of several members too."""
-    found = bytearray()
-    while data:
-        unpacker = zlib.decompressobj(47)
-        found += unpacker.decompress(data, most + 1 - len(found))
+    """zlib and gzip, the latter of several members too: fed in pieces, for what a member leaves is copied."""
+    found, at, unpacker = bytearray(), 0, None
+    while at < len(data):
+        unpacker = unpacker or zlib.decompressobj(47)
+        piece = data[at : at + PIECE]
+        found += unpacker.decompress(piece, most + 1 - len(found))
         if len(found) > most:
             raise ValueError(f"it holds more than {most} bytes")
-        if not unpacker.eof:
-            raise ValueError("it is cut short")
-        data = unpacker.unused_data
+        at += len(piece) - len(unpacker.unused_data)
+        if unpacker.eof:
+            unpacker = None
+    if unpacker is not None:
+        raise ValueError("it is cut short")
     return bytes(found)
 
 

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from sigconv import files, units
 from sigconv.readers import _replies
 from sigconv.readers._replies import LENGTH
 
@@ -63,7 +64,7 @@ class Decoder:
     """
 
     def __init__(self, memory: int | str = "2 GB", seconds: float = 60.0) -> None:
-        self.memory, self.seconds = _bytes(memory), float(seconds)
+        self.memory, self.seconds = units.bytes_of(memory), float(seconds)
         if self.memory < LEAST:
             raise ValueError(f"memory {memory!r} is below the {LEAST} bytes that a process needs to begin with")
         if not 0 < self.seconds < math.inf:
@@ -80,8 +81,9 @@ class Decoder:
     def read(self, kind: str, path: str | os.PathLike[str], **options: Any) -> Any:
         """What readers.<kind>.read(path, **options) gives, arrays copied, in this process's memory.
 
-        Raises what that raises (ValueError, OSError, ImportError); ValueError, with the file's name, where the process
-        was ended by the file, or it takes more memory or time than there is; ValueError for a kind that is not served.
+        Raises what that raises (ValueError, OSError, ImportError); files.PassingError (a ValueError), with the file's
+        name, where the process was ended by the file, or it takes more memory or time than there is; ValueError for a
+        kind that is not served.
         """
         name = os.fsdecode(path)
         if kind not in READERS:
@@ -95,7 +97,7 @@ class Decoder:
                 self._ask(asked)
                 return self._answer(kind, name, end)
             except (BrokenPipeError, EOFError):
-                raise ValueError(f"{name!r} cannot be read: {self._ended()}") from None
+                raise files.PassingError(f"{name!r} cannot be read: {self._ended()}") from None
         except _Said as said:
             raise said.error from None
         except BaseException:  # whatever comes now out of the pipe, it is not the answer to the next question
@@ -158,14 +160,14 @@ class Decoder:
                 raise _Said(_error(said, name, self.memory))
             sizes = list(_replies.sizes(said))
             if sum(sizes) > self.memory:
-                raise ValueError(f"it takes {sum(sizes)} bytes, and {self.memory} are allowed")
+                raise files.PassingError(f"it takes {sum(sizes)} bytes, and {self.memory} are allowed")
             content = self._taken(sum(sizes), name, end)
             named = NAMED.get(kind)
             make = getattr(importlib.import_module(f"sigconv.readers.{kind}"), named) if named else None
             return _replies.unpacked(said, _replies.parts(content, sizes), make)
         except (ValueError, TypeError) as error:
-            why = str(error)
-            raise ValueError(why if repr(name) in why else f"{name!r} cannot be read: {why}") from None
+            why, kind_of = str(error), files.PassingError if isinstance(error, files.PassingError) else ValueError
+            raise kind_of(why if repr(name) in why else f"{name!r} cannot be read: {why}") from None
 
     def _taken(self, count: int, name: str, end: float) -> memoryview:
         """So many bytes from the process, before the time is over."""
@@ -173,7 +175,7 @@ class Decoder:
         while have < count:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self._pipes[0]], [], [], left)[0]:
-                raise ValueError(f"{name!r} cannot be read: it takes more than {self.seconds:g} seconds")
+                raise files.PassingError(f"{name!r} cannot be read: it takes more than {self.seconds:g} seconds")
             n = os.readv(self._pipes[0], [room.data[have:]])
             if n == 0:
                 raise EOFError
@@ -208,31 +210,14 @@ def _error(said: dict[str, Any], name: str, memory: int) -> Exception:
     kind, number = said["error"], said.get("errno")
     text = " ".join("".join(c if c.isprintable() else " " for c in str(said.get("text"))[:500]).split())
     if kind == "MemoryError":
-        return ValueError(f"{name!r} cannot be read within {memory} bytes of memory")
+        return files.PassingError(f"{name!r} cannot be read within {memory} bytes of memory")
+    if kind == "PassingError":
+        return files.PassingError(text)
     if kind == "OSError":
         return OSError(number, text, name) if type(number) is int else OSError(text)
     if kind == "ImportError":
         return ImportError(text)
     return ValueError(text) if kind == "ValueError" else ValueError(f"{name!r} cannot be read: {text}")
-
-
-def _bytes(memory: int | str) -> int:
-    """A size as a number, or as people write it.
-
-    >>> _bytes("2 GB"), _bytes("512MiB")
-    (2000000000, 536870912)
-    """
-    if isinstance(memory, str):
-        word = memory.strip().lower().removesuffix("b").rstrip()
-        binary, word = word.endswith("i"), word.removesuffix("i")
-        power = "kmgt".find(word[-1:]) + 1 if word[-1:] else 0
-        try:
-            return int(float(word[:-1] if power else word) * (1024 if binary else 1000) ** power)
-        except (ValueError, OverflowError):
-            raise ValueError(f'memory {memory!r} is no number of bytes, nor one like "2 GB"') from None
-    if isinstance(memory, bool) or not isinstance(memory, int):
-        raise ValueError(f'memory {memory!r} is no number of bytes, nor one like "2 GB"')
-    return memory
 
 
 def _environment() -> dict[str, str]:

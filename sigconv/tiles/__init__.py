@@ -44,7 +44,7 @@ def apply(
     tile          positions that are read and written at a time, one number or one per axis, up to whole blocks
     memory        bytes, or "2 GB": what the process may grow by; it sets the tile where none is given
     blend         None: exact. 0.25: the approximate way, for what sees all of space: windows of `tile` that overlap by
-                  that part, weighted so that they add up to one
+                  that part, weighted so that they add up to one; a slab of them is held, so it takes no memory=
     device        where it is computed (the op's own); dtype in what (the source's: integers as floats)
     client        of dask.distributed: a task a tile
     report        report(done, all) hears of blocks

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,55 +25,69 @@ WINDOW = "hann"
 
 def blended(op: nn.Module, source: Source, ask: Any, dtype: torch.dtype) -> Any:
     """The answer to windows of ask.tile that overlap by ask.blend; a stride is taken of each."""
-    if not 0 <= float(ask.blend) < 1:
-        raise ValueError(f"blend {ask.blend} is not a part of a window: expected 0 <= blend < 1")
-    if ask.client is not None or source.kind == "dask":
-        raise ValueError("blend= adds windows up one after the other: it takes no client and no dask array")
-    space = source.space
-    size = _grid.LEAST if len(space) > 4 else _grid.BLOCKS[len(space)]
-    sides = nd.ntuple(size if ask.tile is None else ask.tile, len(space), "tile")
-    sides = tuple(max(min(n, m), 1) for n, m in zip(space, sides, strict=True))
-    if 0 in source.shape:
-        raise ValueError(f"source has shape {source.shape}: there is nothing to blend")
+    sides = _sides(source, ask)
     run = _answers(op, ask.options)
-    plan = tiling(space, sides, float(ask.blend))
-    weights = [*zip(plan.places(), plan.weights(WINDOW, torch.zeros(0, dtype=dtype.to_real())), strict=True)]
-    slabs = [list(group) for _, group in itertools.groupby(weights, lambda item: item[0][1].start)]
-    total: Tensor | None = None
-    begin, sink = 0, None
+    plan = tiling(source.space, sides, float(ask.blend))
+    windows = zip(plan.places(), plan.weights(WINDOW, torch.zeros(0, dtype=dtype.to_real())), strict=True)
+    firsts = sorted({*plan.starts[0]})
+    slab: _Slab | None = None
     try:
-        for number, slab in enumerate(slabs):
-            here = slab[0][0][1]
-            for place, weight in slab:
-                crop = _crop(source, place[1:], dtype, op)
-                y = run(crop)
+        for number, (_, row) in enumerate(itertools.groupby(windows, lambda window: window[0][1].start)):
+            for place, weight in row:
+                y = run(_crop(source, place[1:], dtype, op))
                 if tuple(y.shape[1:]) != sides:
                     raise ValueError(
                         f"the model answers {tuple(y.shape[1:])} to a window {sides}: blend= wants as many"
                     )
-                if sink is None:
-                    sink = _into(ask, source, (y.shape[0], *space), y)
-                if total is None:
-                    total = y.new_zeros((y.shape[0], sides[0], *space[1:]))
-                own = (slice(None), slice(0, sides[0]), *place[2:])
-                total[own] += y * weight.to(y.device)
-            assert total is not None
-            assert sink is not None
-            stop = slabs[number + 1][0][0][1].start if number + 1 < len(slabs) else here.start + sides[0]
-            sink.write(
-                (slice(0, len(total)), slice(begin, stop), *[slice(0, n) for n in space[1:]]), total[:, : stop - begin]
-            )
-            rest = total[:, stop - begin :]
-            total = torch.cat([rest, rest.new_zeros(len(total), stop - begin, *space[1:])], 1)
-            begin = stop
+                if slab is None:
+                    slab = _Slab(_into(ask, source, (len(y), *source.space), y), y, source.space)
+                slab.add(place[2:], y * weight.to(y.device))
+            if slab is not None:
+                slab.passed(*firsts[number + 1 : number + 2])
             if ask.report is not None:
-                ask.report(number + 1, len(slabs))
-        assert sink is not None
-        return sink.finished()
+                ask.report(number + 1, len(firsts))
     except BaseException:
-        if sink is not None:
-            sink.given_up()
+        if slab is not None:
+            slab.sink.given_up()
         raise
+    return None if slab is None else slab.sink.finished()
+
+
+class _Slab:
+    """The sums of windows that begin at the same place of the first axis, and what is left of those before."""
+
+    def __init__(self, sink: Any, y: Tensor, space: tuple[int, ...]) -> None:
+        self.sink, self.space, self.begin = sink, space, 0
+        self.sums = y.new_zeros((*y.shape[:2], *space[1:]))
+
+    def add(self, place: Sequence[slice], y: Tensor) -> None:
+        """A weighted answer at its place along the other axes."""
+        self.sums[(slice(None), slice(None), *place)] += y
+
+    def passed(self, stop: int | None = None) -> None:
+        """Write what no window from stop on sees: all, where none comes."""
+        stop = self.space[0] if stop is None else stop
+        done, rest = self.sums[:, : stop - self.begin], self.sums[:, stop - self.begin :]
+        place = (slice(0, len(done)), slice(self.begin, stop), *[slice(0, n) for n in self.space[1:]])
+        self.sink.write(place, done)
+        self.sums = torch.cat([rest, torch.zeros_like(done)], 1)
+        self.begin = stop
+
+
+def _sides(source: Source, ask: Any) -> tuple[int, ...]:
+    """Samples of a window. ValueError for what is asked for and cannot be."""
+    if not 0 <= float(ask.blend) < 1:
+        raise ValueError(f"blend {ask.blend} is not a part of a window: expected 0 <= blend < 1")
+    if ask.client is not None or source.kind == "dask":
+        raise ValueError("blend= adds windows up one after the other: it takes no client and no dask array")
+    if ask.memory is not None:
+        raise ValueError(f"memory {ask.memory!r} is not held to by blend=, which holds a slab of windows: name a tile")
+    if 0 in source.shape:
+        raise ValueError(f"source has shape {source.shape}: there is nothing to blend")
+    space = source.space
+    size = _grid.LEAST if len(space) > 4 else _grid.BLOCKS[len(space)]
+    sides = nd.ntuple(size if ask.tile is None else ask.tile, len(space), "tile")
+    return tuple(max(min(n, m), 1) for n, m in zip(space, sides, strict=True))
 
 
 def _crop(source: Source, place: Any, dtype: torch.dtype, op: nn.Module) -> Tensor:
@@ -104,6 +119,8 @@ def _into(ask: Any, source: Source, shape: tuple[int, ...], y: Tensor) -> Any:
             return _sinks.Scan(path, shape, y.dtype, source.place, [1.0] * len(source.space))
         raise ValueError(f"out {path!r}: blended answers go to .npy or .nii, or into an array that is filled")
     if ask.out is not None:
+        if tuple(ask.out.shape) != shape:
+            raise ValueError(f"out has shape {tuple(ask.out.shape)}, and the answer {shape}")
         return _sinks.Memory(ask.out)
     if source.kind == "tensor":
         return _sinks.Memory(torch.empty(shape, dtype=y.dtype, device=ask.source.device))

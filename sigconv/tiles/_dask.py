@@ -22,6 +22,8 @@ from sigconv.tiles._run import Plan
 from sigconv.tiles._sources import Source, opened
 
 AHEAD = 3  # tasks a worker's thread has waiting
+PATIENCE = 120  # seconds for a worker to be there
+TRIES = 3  # times that a tile is sent anew
 
 
 def lazy(source: Source, plan: Plan, tile: Sequence[int]) -> Any:
@@ -55,35 +57,74 @@ def tasks(client: Any, source: Source, plan: Plan, sink: Any, tiles: Sequence[Bo
     """Every tile on some worker; those that are done, as they get done, written down by the sink."""
     import distributed
 
-    store = str(sink.path) if isinstance(sink, _zarr.Zarr) else None
-    known = source.paths[0] if source.paths else None
-    sent = client.scatter(plan, broadcast=True, hash=False)
+    sent = _Sent(client, source, plan, str(sink.path) if isinstance(sink, _zarr.Zarr) else None)
     threads = max(sum(client.nthreads().values()), 1)
     waiting = iter(tiles)
-
-    def submit(box: Box) -> Any:
-        parts: Any = None
-        if known is None:
-            parts = [source.part(part.source) for part in plan.parts(box) if part.source is not None]
-            parts = [np.ascontiguousarray(p) if isinstance(p, np.ndarray) else p for p in parts]
-        key = f"tile-{'-'.join(f'{a}.{b}' for a, b in box)}-{id(plan)}"
-        if parts is not None and source.kind == "dask":
-            parts = client.compute(parts)
-        options = {"pure": False, "retries": 2, "key": key}
-        return client.submit(_task, sent, box, source.bare, parts, known, len(plan.space), store, **options)
-
-    running = distributed.as_completed(
-        [submit(box) for box in itertools.islice(waiting, AHEAD * threads)], with_results=True
-    )
-    for future, (box, y) in running:
-        if store is None:
+    running = distributed.as_completed([sent.submit(box) for box in itertools.islice(waiting, AHEAD * threads)])
+    for future in running:
+        found = sent.result(future)
+        if found is None:
+            running.add(sent.again(future))
+            continue
+        box, y = found
+        if sent.store is None:
             place = (slice(None), *(slice(a, b) for a, b in plan.grid.place(box)))
             sink.write(place, torch.from_numpy(y))
-        sink.written(box)
-        future.release()
+            sink.written(box)
+        else:  # the worker has synced its chunks
+            sink.told(box)
         for another in itertools.islice(waiting, 1):
-            running.add(submit(another))
+            running.add(sent.submit(another))
         yield box
+
+
+class _Sent:
+    """A plan on the workers, and the tiles that are under way: sent again where all who had the plan are gone."""
+
+    def __init__(self, client: Any, source: Source, plan: Plan, store: str | None) -> None:
+        self.client, self.source, self.plan, self.store = client, source, plan, store
+        self.known = source.paths[0] if source.paths else None
+        self.under_way: dict[str, tuple[Box, int]] = {}  # by the task's name: the tile, and how often it was lost
+        self._scatter()
+
+    def _scatter(self) -> None:
+        self.client.wait_for_workers(1, timeout=PATIENCE)
+        self.held = self.client.scatter(self.plan, broadcast=True, hash=False)
+
+    def submit(self, box: Box, lost: int = 0) -> Any:
+        """A task, of a name that no other ever had: what an aborted call left on the workers is not taken for it."""
+        parts: Any = None
+        if self.known is None:
+            parts = [self.source.part(part.source) for part in self.plan.parts(box) if part.source is not None]
+            parts = [np.ascontiguousarray(p) if isinstance(p, np.ndarray) else p for p in parts]
+        if parts is not None and self.source.kind == "dask":
+            parts = self.client.compute(parts)
+        words = (self.held, box, self.source.bare, parts, self.known, len(self.plan.space), self.store)
+        future = self.client.submit(_task, *words, pure=False, retries=2)
+        self.under_way[future.key] = box, lost
+        return future
+
+    def result(self, future: Any) -> Any:
+        """What a task gave; None where it is gone, with the workers that held the plan."""
+        import distributed
+
+        try:
+            found = future.result()
+        except distributed.CancelledError:
+            return None
+        self.under_way.pop(future.key)
+        future.release()
+        return found
+
+    def again(self, future: Any) -> Any:
+        """The task anew. RuntimeError where it is lost again and again."""
+        box, lost = self.under_way.pop(future.key)
+        if lost == TRIES:
+            place = self.plan.grid.place(box)
+            raise RuntimeError(f"the tile at {place} was lost with its workers {lost + 1} times: look at their logs")
+        if self.held.cancelled() or self.held.status == "lost":
+            self._scatter()
+        return self.submit(box, lost + 1)
 
 
 def _task(

@@ -13,8 +13,6 @@ from torch import nn
 from sigconv.filters import FilterBank
 from sigconv.tiles._sources import Source
 
-ITEMS = ("op", "options", "source", "grid")
-
 
 def of_op(op: nn.Module) -> dict[str, Any]:
     """Class, words and SHA-256 of an operation: of its state, and of a bank's kernels."""
@@ -31,12 +29,13 @@ def of_op(op: nn.Module) -> dict[str, Any]:
     return {"class": f"{kind.__module__}.{kind.__qualname__}", "repr": repr(op), "sha256": found.hexdigest()}
 
 
-def whole(op: nn.Module, options: dict[str, Any], source: Source, block: Any) -> dict[str, Any]:
-    """All that an answer's bits depend on, as JSON gives it back."""
+def whole(op: nn.Module, options: dict[str, Any], source: Source, dtype: torch.dtype) -> dict[str, Any]:
+    """All that an answer's bits depend on, dtype being what is computed with, as JSON gives it back."""
     from sigconv import __version__
 
     seen = {"shape": list(source.shape), "dtype": str(source.dtype).removeprefix("torch."), "sha256": source.digest()}
-    said = {"op": of_op(op), "options": options, "source": seen, "sigconv_version": __version__}
+    kind = str(dtype).removeprefix("torch.")
+    said = {"op": of_op(op), "options": options, "source": seen, "dtype": kind, "sigconv_version": __version__}
     return json.loads(json.dumps(said))
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from sigconv.tiles._grid import Box, Grid
+from sigconv.tiles._grid import Grid
+from sigconv.tiles._sources import Source
 
 USUAL = 1 << 29  # bytes for a tile where no memory is said
 BESIDE = 1 << 26  # what the first call of anything takes: threads, plans, compiled loops
@@ -91,19 +92,23 @@ def extent(work: Any, axis: int, grid: Grid, span: tuple[int, int], n: int) -> t
     return min(a for a, _ in windows), max(b for _, b in windows)
 
 
-def needed(work: Any, channels: int, space: Sequence[int], dtype: torch.dtype, outs: tuple[int, Any]) -> Need:
-    """How many bytes a tile takes: what is read, twice where it must be unpacked, a block's crop and its answer."""
+def needed(work: Any, source: Source, dtype: torch.dtype, outs: tuple[int, Any]) -> Need:
+    """How many bytes a tile takes: what is read, twice where it must be unpacked, a block's crop and its answer; and
+    what the source keeps meanwhile."""
+    channels, space = source.shape[0], source.space
 
     def need(grid: Grid, tile: Sequence[int]) -> int:
         size = dtype.itemsize * channels
-        region = math.prod(sizes(work, space, grid, tile))
+        region = sizes(work, space, grid, tile)
         crop = sizes(work, space, grid, [1] * len(tile))
         block = math.prod(grid.largest) * outs[0] * outs[1].itemsize
-        return int(2 * size * region + size * math.prod(crop) + work.room(crop, channels, dtype) + block // 2)
+        beside = source.bytes_beside(region)
+        return int(
+            beside
+            + 2 * size * math.prod(region)
+            + size * math.prod(crop)
+            + work.room(crop, channels, dtype)
+            + block // 2
+        )
 
     return need
-
-
-def box_of(grid: Grid) -> Box:
-    """All blocks."""
-    return tuple((0, n) for n in grid.counts)

@@ -17,7 +17,7 @@ from sigconv.tiles._sources import Source
 def into(ask: Any, op: nn.Module, source: Source, plan: Plan, need: Any, room: int | None) -> str:
     """The path of the whole array."""
     path = os.fspath(ask.out)
-    now = _identity.whole(op, plan.work.options, source, plan.answer)
+    now = _identity.whole(op, plan.work.options, source, plan.dtype)
     there = _zarr.attributes(path)
     least = None if room is None else room - _memory.BESIDE
     if there is None:

@@ -1,20 +1,26 @@
-"""Scans through slices: mapped where the file is not packed, else a window of slices that slides along the file."""
+"""Scans through slices: mapped where the file is not packed, else a window of slices that slides along the file.
+
+A packed run, whose slices are whole volumes in time, is unpacked to a file without a name that is mapped: a box of
+space has all of time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from sigconv.readers import _doors, nifti
+from sigconv.readers import _doors, _voxels, nifti
 
 
 class Scan:
     """A scan's values by boxes, as readers.nifti has them, but of float32 where integers are scaled.
 
     Axes past those of space (time, colours) are channels, which come first. Read with its slices in order, a packed
-    file is unpacked once.
+    file is unpacked once: a run (space and time) to the folder for temporary files, which must have room for it.
     """
 
     def __init__(self, path: str, ndim: int | None) -> None:
@@ -40,6 +46,8 @@ class Scan:
         )
         self._mapped = self._map(found.voxels)
         self._slides = _Slides(path, self.header.axis)
+        self._run = self._mapped is None and self._last and self.header.axis == space
+        self._values: np.memmap | None = None  # of a run, unpacked
         self.attrs = {"affine": self.header.affine.tolist(), "fs": list(nifti.rates(self.header))[:space]}
 
     def _map(self, voxels: str) -> np.memmap | None:
@@ -60,9 +68,31 @@ class Scan:
         """The values of slices along every axis, channels first."""
         box = (*box[1:], box[0]) if self._last else tuple(box)
         box = (*box, *[slice(None)] * (len(self.header.shape) - len(box)))
-        values = self._slides[box] if self._mapped is None else self._decoded(self._mapped[box])
+        values = self._decoded(self._mapped[box]) if self._mapped is not None else self._unpacked()[box]
         values = values.reshape(values.shape[: len(self._whole)]) if values.ndim > len(self._whole) else values
         return np.moveaxis(values, -1, 0) if self._last else values
+
+    def bytes_beside(self, region: Sequence[int]) -> int:
+        """Bytes that are held beside a region of space of these sizes, when it has been read."""
+        if self._mapped is not None:
+            return 0
+        axis, long = self.header.axis, max(self.header.shape[self.header.axis], 1)
+        one = math.prod(self.header.shape) // long * self.header.dtype.itemsize
+        stored = max(self._layout.bytes // long, 1)
+        block = 2 * min(max(_voxels.AT_ONCE // stored, 1), long) * one
+        return block if self._run else block + min(region[axis], long) * one
+
+    def _unpacked(self) -> Any:
+        """The values of a packed file, by boxes."""
+        if not self._run:
+            return self._slides
+        if self._values is None:
+            with tempfile.TemporaryFile() as file:
+                for block in nifti.slices(self.path):
+                    file.write(np.ascontiguousarray(block.T).data)
+                file.flush()
+                self._values = np.memmap(file, self.header.dtype, mode="r", shape=self.header.shape, order="F")
+        return self._values
 
     def _decoded(self, stored: np.ndarray) -> np.ndarray:
         """The values that stored numbers stand for, as the reader makes them."""
@@ -75,7 +105,7 @@ class Scan:
 
     @property
     def _mmap(self) -> Any:
-        return getattr(self._mapped, "_mmap", None)
+        return getattr(self._values if self._mapped is None else self._mapped, "_mmap", None)
 
     mode = "r"
 

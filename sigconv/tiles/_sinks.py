@@ -10,7 +10,9 @@ import gzip
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,6 @@ AT_ONCE = 1 << 25  # bytes written to a mapped file before its pages are given b
 
 class Memory:
     """A tensor or NumPy array that is filled, and is the answer; or one of the user's own that can be set by slices."""
-
-    whole = False  # whether it wants the whole of a block at a time
 
     def __init__(self, values: Any) -> None:
         self.values = values
@@ -56,11 +56,10 @@ class Mapped(Memory):
     def __init__(self, path: str, shape: Sequence[int], dtype: torch.dtype, header: bytes, order: Any) -> None:
         files.replaceable(path)
         self.path = Path(os.path.realpath(path))
-        handle, name = tempfile.mkstemp(prefix=begun(self.path), suffix=".tmp", dir=self.path.parent)
-        self.temporary = Path(name)
+        self.temporary = begun(self.path)
         kind = numpy_of(dtype)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(self.temporary, "wb") as file:
                 file.write(header)
                 room = int(np.prod(shape, dtype=object)) * kind.itemsize
                 if room and hasattr(os, "posix_fallocate"):  # a full disk is told now, and not by a signal later
@@ -68,7 +67,7 @@ class Mapped(Memory):
                 file.truncate(len(header) + room)
             empty = 0 in shape
             given: dict[str, Any] = {"mode": "r+", "offset": len(header), "shape": tuple(shape), "order": order}
-            super().__init__(np.zeros(shape, kind) if empty else np.memmap(name, kind, **given))
+            super().__init__(np.zeros(shape, kind) if empty else np.memmap(self.temporary, kind, **given))
         except BaseException as error:
             self.given_up()
             if isinstance(error, OSError) and error.errno is not None:
@@ -101,21 +100,19 @@ class Mapped(Memory):
     def _synced(self) -> None:
         if isinstance(self.values, np.memmap):
             self.values.flush()
-        handle = os.open(self.temporary, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        files.synced([str(self.temporary)])
 
     def _placed(self, file: Path) -> None:
         os.chmod(file, 0o666 & ~files._umask())
         os.replace(file, self.path)
+        ended(self.temporary)
         files.sync_folder(self.path.parent)
 
     def given_up(self) -> None:
         """No half-written file stays."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.temporary)
+        ended(self.temporary)
 
 
 class Npy(Mapped):
@@ -179,17 +176,47 @@ def _steps(like: Any, space: int, stride: Any) -> tuple[float, ...] | None:
     return tuple(step * s for step, s in zip(known, tuple(stride)[3:], strict=True))
 
 
-def begun(path: Path) -> str:
-    """How the temporary names for a path begin: with a mark of its name and this process' number.
+_under_way: set[str] = set()  # temporary names of this process, by which its own are told from an earlier one's
+_one_at_a_time = threading.Lock()
 
-    Those of processes that are no more go.
+
+def begun(path: Path, folder: bool = False) -> Path:
+    """A new file, or folder, beside a path, in which it comes into being; what processes left that are no more goes.
+
+    Its name has a mark of the path's, then a number of this host and process.
     """
     mark = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}."
-    for left in path.parent.glob(f"{mark}*.tmp"):
-        owner = left.name[len(mark) :].partition(".")[0]
-        if not owner.isdigit() or not _alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-    return f"{mark}{os.getpid()}."
+    given: Any = {"prefix": f"{mark}{_host() << 32 | os.getpid()}.", "suffix": ".tmp", "dir": path.parent}
+    with _one_at_a_time:
+        for left in path.parent.glob(f"{mark}*.tmp"):
+            if not _wanted(left, left.name[len(mark) :].partition(".")[0]):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        if folder:
+            name = tempfile.mkdtemp(**given)
+        else:
+            handle, name = tempfile.mkstemp(**given)
+            os.close(handle)
+        _under_way.add(name)
+    return Path(name)
+
+
+def ended(temporary: Path) -> None:
+    """A temporary name is no more, or nobody's."""
+    _under_way.discard(str(temporary))
+
+
+def _wanted(left: Path, owner: str) -> bool:
+    """Whether somebody is, or may be, at it: of processes of other hosts nothing is known."""
+    if not owner.isdigit():
+        return False
+    host, process = divmod(int(owner), 1 << 32)
+    if host not in (0, _host()):
+        return True
+    return str(left) in _under_way if process == os.getpid() else _alive(process)
+
+
+def _host() -> int:
+    return int(hashlib.sha256(os.fsencode(socket.gethostname())).hexdigest()[:8], 16)
 
 
 def _alive(process: int) -> bool:

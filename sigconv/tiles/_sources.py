@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sigconv.readers import npy
 from sigconv.tiles import _scans
 
 Box = tuple[slice, ...]
+AT_ONCE = 1 << 24  # bytes that are read at a time for a digest
 SCANS = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")
 
 
@@ -37,6 +40,11 @@ class Source:
             )
         self.shape: tuple[int, ...] = (1, *values.shape) if self.bare else tuple(values.shape)
         self.dtype = values.dtype if isinstance(values, Tensor) else plain(values.dtype)
+
+    def bytes_beside(self, region: Sequence[int]) -> int:
+        """Bytes that the source holds beside a region of space of these sizes, when it has been read."""
+        told = getattr(self.values, "bytes_beside", None)
+        return 0 if told is None else told(region)
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -70,14 +78,29 @@ class Source:
                 _fed(found, Path(path))
             return found.hexdigest()
         found.update(f"{self.dtype}{tuple(self.values.shape)}".encode())
-        rows = max((1 << 24) // max(self.values[:1].nbytes, 1), 1) if self.values.ndim and 0 not in self.shape else 1
-        for first in range(0, self.values.shape[0] if 0 not in self.shape else 0, rows):
-            part = self.values[first : first + rows]
+        for index in _pieces(tuple(self.values.shape), self.values.dtype.itemsize):
+            part = self.values[index]
             part = part.detach().cpu().resolve_conj().resolve_neg() if isinstance(part, Tensor) else part
             raw = part.contiguous().view(torch.uint8).numpy() if isinstance(part, Tensor) else np.asarray(part)
             found.update(np.ascontiguousarray(raw).data)
             self.passed()
         return found.hexdigest()
+
+
+def _pieces(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[Any, ...]]:
+    """Indices of parts of an array that are its values in C order, none of many bytes.
+
+    >>> list(_pieces((2, 5000, 1000), 4))
+    [(0, slice(0, 4194, None)), (0, slice(4194, 5000, None)), (1, slice(0, 4194, None)), (1, slice(4194, 5000, None))]
+    """
+    if 0 in shape:
+        return
+    sizes = [itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    axis = next((axis for axis, size in enumerate(sizes) if size <= AT_ONCE), len(shape) - 1)
+    rows = max(AT_ONCE // sizes[axis], 1)
+    for outer in itertools.product(*map(range, shape[:axis])):
+        for first in range(0, shape[axis], rows):
+            yield (*outer, slice(first, min(first + rows, shape[axis])))
 
 
 def opened(source: Any, ndim: int | None) -> Source:

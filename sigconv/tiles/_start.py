@@ -128,7 +128,9 @@ def _plan(work: Any, source: Source, dtype: torch.dtype) -> Plan:
 def _run(ask: Ask, op: nn.Module, source: Source, plan: Plan) -> Any:
     """With the grid that fits and the sink asked for."""
     room = bytes_of(ask.memory)
-    need = _memory.needed(plan.work, source.shape[0], source.space, plan.dtype, (plan.shape[0], plan.answer))
+    if isinstance(ask.out, str | os.PathLike) and os.path.realpath(ask.out) in map(os.path.realpath, source.paths):
+        raise ValueError(f"out {os.fspath(ask.out)!r} is the source, which it would be written over: name another")
+    need = _memory.needed(plan.work, source, plan.dtype, (plan.shape[0], plan.answer))
     store = isinstance(ask.out, str | os.PathLike) and not os.fspath(ask.out).endswith((".npy", ".nii", ".nii.gz"))
     if store:
         _named(os.fspath(ask.out))
@@ -173,11 +175,20 @@ def _sink(ask: Ask, source: Source, plan: Plan) -> Any:
     if not isinstance(ask.out, str | os.PathLike):
         if tuple(ask.out.shape) != plan.shape:
             raise ValueError(f"out has shape {tuple(ask.out.shape)}, and the answer {plan.shape}")
+        if not _holds(ask.out.dtype, plan.answer):
+            raise ValueError(f"out holds {ask.out.dtype}, which the answer, {plan.answer}, does not fit into")
         return _sinks.Memory(ask.out)
     path = os.fspath(ask.out)
     if path.endswith(".npy"):
         return _sinks.Npy(path, plan.shape, plan.answer)
     return _sinks.Scan(path, plan.shape, plan.answer, source.place, plan.work.steps)
+
+
+def _holds(dtype: Any, answer: torch.dtype) -> bool:
+    """Whether an array of this dtype holds such numbers, precision aside: floats are no integers, complex no reals."""
+    if isinstance(dtype, torch.dtype):
+        return torch.can_cast(answer, dtype)
+    return bool(np.can_cast(_sinks.numpy_of(answer), dtype, "same_kind"))
 
 
 def _batch(ask: Ask, op: nn.Module) -> Any:

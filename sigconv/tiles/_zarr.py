@@ -7,12 +7,12 @@ says so; a chunk that was half-written is written anew. At the end the list goes
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,6 @@ def filters_per_chunk(channels: int, block: Sequence[int]) -> int:
 class Store:
     """An array of (channels, *positions) that is written in whole chunks: block by block of positions."""
 
-    whole = True
-
     def __init__(self, path: str) -> None:
         import zarr
 
@@ -52,6 +50,7 @@ class Store:
         self.array = zarr.open_array(store=str(path), mode="r+")
         self.chunks: tuple[int, ...] = self.array.chunks
         self.shape: tuple[int, ...] = self.array.shape
+        self._empty: set[tuple[int, ...]] = set()  # chunks of nothing but zeros, which are not stored
 
     def write(self, place: Place, y: Tensor) -> None:
         """Some channels of some positions; whole chunks, for a part of one would be read and written by two at once."""
@@ -59,30 +58,38 @@ class Store:
             first, last = cut.start or 0, n if cut.stop is None else cut.stop
             if first % chunk or (last % chunk and last != n):
                 raise AssertionError(f"{first} … {last} of {n} are no whole chunks of {chunk} in {str(self.path)!r}")
-        self.array[place] = array(y)
+        values = array(y)
+        self.array[place] = values
+        for index in self._chunks(place):
+            corners = [(i * c - (cut.start or 0), c) for i, c, cut in zip(index, self.chunks, place, strict=True)]
+            if values[tuple(slice(first, first + c) for first, c in corners)].any():
+                self._empty.discard(index)
+            else:
+                self._empty.add(index)
 
-    def synced(self, place: Place) -> None:
-        """The chunks of these positions are on the disk, and so are their names."""
+    def _chunks(self, place: Place) -> Iterator[tuple[int, ...]]:
+        """The chunks of some channels of some positions, by their numbers along each axis."""
         spans = [
             range((cut.start or 0) // c, -(-(n if cut.stop is None else cut.stop) // c))
             for cut, n, c in zip(place, self.shape, self.chunks, strict=True)
         ]
-        folders = set()
-        for chunk in itertools.product(*spans):
+        return itertools.product(*spans)
+
+    def synced(self, place: Place) -> None:
+        """The chunks of these positions are on the disk, and so are their names. OSError where one is not there."""
+        found, folders = [], {self.path}
+        for chunk in self._chunks(place):
             file = self.path.joinpath("c", *map(str, chunk))
-            with contextlib.suppress(FileNotFoundError):  # a chunk of nothing but zeros is not stored
-                _synced(file)
-                folders.add(file.parent)
-        for folder in sorted(folders):
-            files.sync_folder(folder)
-
-
-def _synced(file: Path) -> None:
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            if not file.exists():
+                if chunk not in self._empty:
+                    raise OSError(
+                        errno.ENOENT, "a chunk was written and is not there: does another delete it?", str(file)
+                    )
+                self._empty.discard(chunk)
+                continue
+            found.append(str(file))
+            folders.update(file.parents[: len(self.shape) + 1])  # each may have come into being with the chunk
+        files.synced([*found, *map(str, sorted(folders))])
 
 
 class Zarr(Store):
@@ -153,24 +160,25 @@ def begun(path: str, shape: Sequence[int], dtype: torch.dtype, block: Sequence[i
 
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=_sinks.begun(target), suffix=".tmp", dir=target.parent))
+    folder = _sinks.begun(target, folder=True)
     try:
         inner = [max(min(b, n), 1) for b, n in zip(block, shape[1:], strict=True)]
         zarr.create_array(
             store=str(folder),
             shape=tuple(shape),
             chunks=(filters_per_chunk(shape[0], inner), *inner),
-            dtype=str(dtype).removeprefix("torch."),
+            dtype=str(_sinks.numpy_of(dtype)),
             attributes=said,
         )
         (folder / DONE).touch()
-        for name in (META, DONE):
-            _synced(folder / name)
+        files.synced([str(folder / META), str(folder / DONE), str(folder)])
         os.chmod(folder, 0o777 & ~files._umask())
         os.rename(folder, target)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    finally:
+        _sinks.ended(folder)
     files.sync_folder(target.parent)
 
 
