@@ -78,7 +78,7 @@ def _case(name: str, root: Path, out: Path, device: str) -> Case:
         return run
 
     def again() -> Any:
-        return np.array([sc.extract(BANK, root, out, device=device).done])
+        return np.array([sc.extract(BANK, root, out.with_name(f"{out.name} again"), device=device).done])
 
     def loop() -> Any:
         shutil.rmtree(out, ignore_errors=True)

@@ -24,6 +24,10 @@ PLACES = ("data_root", "listen")  # a recipe's options that say where files lie:
 _held: set[Path] = set()  # folders this process holds
 
 
+class PassingError(ValueError):
+    """What fails for want of memory, time or room, and may not another time."""
+
+
 def size_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> int:
     """Bytes in a file, once it is known to be a regular one of a sensible size: a pipe would hang the reader."""
     status = os.stat(path)
@@ -55,7 +59,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     replaceable(path)
     path, group = Path(os.path.realpath(path)), _group.get()
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:16]}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=waiting(path.name), suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -104,20 +108,32 @@ class Group:
     def __exit__(self, *_: object) -> None:
         _group.reset(self._tokens.pop())
 
-    def commit(self) -> None:
-        """Sync the files, give them their names, sync their folders. OSError where one could not be written."""
+    def commit(self, top: str | os.PathLike[str] | None = None) -> None:
+        """Sync the files, give them their names, sync their folders, and those above up to top, which may be new.
+
+        OSError where one could not be written.
+        """
         synced(temporary for temporary, _ in self.pending)
         for temporary, path in self.pending:
             os.replace(temporary, path)
-        folders = sorted({os.path.dirname(path) for _, path in self.pending})
+        folders = {os.path.dirname(path) for _, path in self.pending}
+        if top is not None:
+            folders.update([above for folder in folders for above in _between(folder, os.path.realpath(top))])
         self.pending.clear()
-        synced(folders)
+        synced(sorted(folders))
 
     def discard(self) -> None:
         """Delete what waits."""
         while self.pending:
             with contextlib.suppress(OSError):
                 os.unlink(self.pending.pop()[0])
+
+
+def _between(folder: str, top: str) -> Iterator[str]:
+    """The folders above one, up to a top that it is below."""
+    while folder != top and os.path.commonpath([folder, top]) == top:
+        folder = os.path.dirname(folder)
+        yield folder
 
 
 def synced(paths: Iterable[str]) -> None:
@@ -162,6 +178,11 @@ def sweep(folder: Path) -> None:
     for leftover in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):
             leftover.unlink()
+
+
+def waiting(name: str) -> str:
+    """How the temporary names of a file begin; eight letters of tempfile's and .tmp are the rest."""
+    return f".{name[:16]}."
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -27,13 +27,13 @@ def client():
 
 
 def test_two_workers_one_killed_in_the_middle_leave_the_same_bytes(client, tmp_path, monkeypatch):
-    root = made.small(tmp_path / "in", 40)
-    monkeypatch.setattr(_cluster._processes, "MOST_TOGETHER", 8)
+    root = made.small(tmp_path / "in", 16)
+    monkeypatch.setattr(_cluster._processes, "MOST_TOGETHER", 4)
     victim, *_ = client.run(os.getpid).values()
     killed = []
 
     def report(now):
-        if not killed and now.done >= 8:
+        if not killed and now.done >= 4:
             killed.append(victim)
             os.kill(victim, signal.SIGKILL)
 

@@ -22,7 +22,7 @@ from extraction_trees import BANK
 import sigconv as sc
 from sigconv import console, files
 from sigconv.cli import extract as verb
-from sigconv.extraction import _desk, _folder, _names, _processes
+from sigconv.extraction import _desk, _folder, _inputs, _names, _processes
 from sigconv.readers import npy
 
 
@@ -114,10 +114,13 @@ def test_f6_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     Path("a-file").write_text("")
     made.sound(tmp_path / "in" / "x.wav")
-    monkeypatch.setattr(_processes, "run", lambda *_: pytest.fail("work began"))
+    for module, name in ((_processes, "run"), (_inputs, "found"), (_inputs, "digest"), (_folder, "Folder")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("work began"))
+    before = made.tree(tmp_path)
     assert main(BANK, "in", "-o", place, "--jobs", 2) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert place.split("/")[0] in line or "proc" in line
+    assert made.tree(tmp_path) == before
 
 
 def test_f6_a_folder_that_is_read_only(tmp_path, monkeypatch):
@@ -127,11 +130,25 @@ def test_f6_a_folder_that_is_read_only(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path))
 
     monkeypatch.setattr(_folder.tempfile, "TemporaryFile", refused)
+    for module, name in ((_inputs, "found"), (_inputs, "digest"), (_folder, "Folder")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("work began"))
     with pytest.raises(OSError, match="Read-only"):
         sc.extract(BANK, tmp_path / "in", tmp_path / "out")
+    assert set(made.tree(tmp_path / "out")) == {".lock"}
 
 
-KILLER = """import os, sys, importlib.abc, importlib.machinery
+def test_what_fails_after_work_began_is_no_usage(tmp_path, monkeypatch, capsys):
+    made.sound(tmp_path / "in" / "x.wav")
+
+    def deep(*_):
+        raise ValueError("deep inside")
+
+    monkeypatch.setattr(_folder.Folder, "finish", deep)
+    assert main(BANK, tmp_path / "in", "-o", tmp_path / "out") == 1
+    assert "deep inside" in capsys.readouterr().err
+
+
+KILLER = """import os, sys, time, importlib.abc, importlib.machinery
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -146,6 +163,8 @@ class Finder(importlib.abc.MetaPathFinder):
             def killing(path):
                 if "deadly" in str(path):
                     os.kill(os.getpid(), 11)
+                if "endless" in str(path):
+                    time.sleep(600)
                 return read(path)
             module.read = killing
         spec.loader.exec_module = run
@@ -239,9 +258,14 @@ def test_f11_a_signal_ends_it_in_good_order_and_it_goes_on_after(tmp_path, monke
 
 
 def test_f11_workers_leave_the_signal_to_their_parent_and_go_with_it(tmp_path):
-    root = made.small(tmp_path / "in", 400, bad=False)
-    process = started("extract", "gabor", root, "-o", tmp_path / "out", "--jobs", 2, start_new_session=True)
-    while not (tmp_path / "out" / "journal.jsonl").exists() and process.poll() is None:
+    root = made.small(tmp_path / "in", 40, bad=False)
+    made.sound(root / "speech" / "s1" / "endless.wav")  # whoever reads it is at work still when the signal comes
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
+    words = ("extract", BANK, root, "-o", tmp_path / "out", "--jobs", 2)
+    process = started(*words, start_new_session=True, env={"PYTHONPATH": str(tmp_path / "site")})
+    journal = tmp_path / "out" / "journal.jsonl"
+    while not (journal.exists() and journal.stat().st_size) and process.poll() is None:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
@@ -254,7 +278,7 @@ def test_f11_workers_leave_the_signal_to_their_parent_and_go_with_it(tmp_path):
             os.killpg(process.pid, 0)
             time.sleep(0.01)
     assert time.monotonic() - began < 20
-    result = sc.extract("gabor", root, tmp_path / "out")
+    result = sc.extract(BANK, root, tmp_path / "out")
     assert result.unchanged > 0
     assert result.code == 0
     assert not [name for name in made.tree(tmp_path / "out") if name.endswith(".tmp")]
@@ -406,7 +430,9 @@ def test_groups_are_committed_whole_and_synced(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_syncfs", lambda: None)
     with group:
         files.write_text(tmp_path / "d.txt", "d")
-        threading.Thread(target=files.write_text, args=(tmp_path / "e.txt", "e")).start()
+        other = threading.Thread(target=files.write_text, args=(tmp_path / "e.txt", "e"))
+        other.start()
+        other.join()
     group.discard()
     assert not list(tmp_path.glob(".*.tmp"))
 

@@ -35,8 +35,12 @@ USAGE = """usage: sigconv extract BANK PATH… -o DIR [--output W] [--stride S[,
   --mask M        where those are taken: a file for all, or a folder of masks named as the inputs are
   --format F      of maps: npy npz zarr nifti, where a kind has it; of statistics: tsv (default) parquet npy npz
   --ndim, --fs    axes of space and samples per unit, where files do not tell, or tell wrong
-  --jobs N        processes (1)             --memory BYTES  for all of them together, such as 2GB
-  --device D      cpu (default) or cuda     --untrusted     files are decoded in a process of little memory
+  --jobs N        processes (1)
+  --memory BYTES  what computing takes in all of them together, such as 2GB (4 GiB, or 512 MiB a process where that is
+                  more; 256 MiB a process at least); beside it are each process itself and the file it reads, whole but
+                  for .npy and zarr; with --dask it is for each worker
+  --device D      cpu (default) or cuda
+  --untrusted     files are decoded in a process of little memory
   --strict        stop with 1 at the first file that fails
   --dask WHERE    workers of dask: local:N, slurm, or a scheduler's address, tcp://host:8786
   --json          one JSON object on the last line of stdout
@@ -61,11 +65,18 @@ def main(arguments: list[str]) -> int:
     from sigconv import extraction
 
     json, dask, out = options.pop("json"), options.pop("dask"), options.pop("out")
+    worked = False
     try:
         with _cluster(dask) as client, _told() as report:
-            result = extraction.extract(bank, paths, out, client=client, report=report, **options)
+
+            def heard(now: extraction.Progress) -> None:
+                nonlocal worked
+                worked = now.done > 0
+                report(now)
+
+            result = extraction.extract(bank, paths, out, client=client, report=heard, **options)
     except (ValueError, TypeError) as error:
-        if isinstance(error, extraction.StrictError):
+        if worked or isinstance(error, extraction.StrictError):
             raise
         raise console.UsageError(" ".join(str(error).split())) from None
     if json:

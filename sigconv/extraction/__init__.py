@@ -51,7 +51,7 @@ def extract(
     mask          where those are taken: a file for all, or a folder of masks named as the inputs are
     format        of maps npy npz zarr nifti, of what is pooled tsv parquet npy npz; "auto" goes by the kind of file
     ndim, fs      axes of space and samples per unit, where files do not tell or tell wrong
-    jobs          processes       device  "cpu", "cuda"        memory  bytes for all of them, 2_000_000_000 or "2 GB"
+    jobs          processes       device  "cpu", "cuda"        memory  what computing takes in all of them, "2 GB"
     strict        stop at the first file that fails           untrusted  decode files in a process of little memory
     client        a dask.distributed.Client, whose workers do the work
     report        called with a Progress as work goes on
@@ -104,7 +104,7 @@ def extract(
         os.fsdecode(os.fspath(out)),
         jobs=int(jobs),
         device=device,
-        memory=_config.memory_of(memory),
+        memory=_config.memory_of(memory, int(jobs)),
         strict=strict,
         untrusted=untrusted,
         client=client,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sigconv import console, filters, words
@@ -20,6 +21,21 @@ Maker = Callable[[int, Any], Any]  # axes of space, rates -> a bank
 
 class BankError(ValueError):
     """A bank that there is not, whatever the signal."""
+
+
+def bare(plan: dict[str, Any]) -> None:
+    """BankError for options that a layer does not take: it has its own."""
+    for name, usual in (("stride", 1), ("padding_mode", "symmetric")):
+        if plan[name] != usual:
+            raise BankError(f"{name} {plan[name]!r} is a filter bank's: a layer has its own")
+
+
+def steps(layer: nn.Module, channels: int, space: Sequence[int]) -> list[int | float]:
+    """Samples per position along each axis of what a layer answers; ValueError where it is not local in space."""
+    from sigconv.tiles import _model
+
+    found = _model.ModelWork(layer, channels, space, torch.float32).steps
+    return [int(step) if step == int(step) else float(step) for step in found]
 
 
 class Layer(nn.Module):
@@ -43,6 +59,7 @@ class Banks:
     def __init__(self, bank: dict[str, Any], output: str, device: str) -> None:
         self.output, self.device = output, device
         self.ndim: int | None = None  # axes that it comes in alone
+        self.layer = False  # whether it is no FilterBank
         self._make = self._maker(bank)
         self._kept: dict[tuple[int, Any], nn.Module] = {}
 
@@ -114,6 +131,7 @@ class Banks:
             self.ndim = module.ndim
             return lambda ndim, fs: module
         weight = getattr(module, "weight", None)
+        self.layer = True
         self.ndim = None if weight is None else weight.ndim - 2
         if self.output in ("imag", "complex"):
             raise BankError(f"output {self.output!r} is a filter bank's: a layer has magnitude, energy or real")
@@ -160,11 +178,10 @@ def _found(folder: str, node: str) -> nn.Module:
     return (banks + layers)[0]
 
 
-def described(module: nn.Module, channels: int) -> dict[str, Any]:
-    """What is kept of a bank: its name, filters, their properties."""
+def described(module: nn.Module, channels: int, maps: int) -> dict[str, Any]:
+    """What is kept of a bank: its name, filters, their properties; of a layer as many as it answers with."""
     if isinstance(module, FilterBank):
         told = {"bank": repr(module), "filters": list(module.names), "table": list(module.table())}
         return dict(console.plain(told))
     layer = module.layer if isinstance(module, Layer) else module
-    count = getattr(layer, "out_channels", 0)
-    return {"bank": repr(layer)[:1000], "filters": [f"f{n}" for n in range(count)], "mixes": channels}
+    return {"bank": repr(layer)[:1000], "filters": [f"f{n}" for n in range(maps)], "mixes": channels}

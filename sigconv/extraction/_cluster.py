@@ -33,7 +33,7 @@ def connected(word: str) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         place: Any = word
         if local:
-            options = {"n_workers": int(local[1]), "threads_per_worker": 1, "dashboard_address": None}
+            options = {"n_workers": int(local[1]), "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
             place = stack.enter_context(distributed.LocalCluster(host="127.0.0.1", **options))
         elif word == "slurm":
             place = stack.enter_context(_slurm())
@@ -128,7 +128,7 @@ def batch_done(setup: str, tasks: str) -> str:
             work.told.clear()  # whoever asks next may not have heard of the banks
             lines = [work.done(task) for task in json.loads(tasks)]
             pending, work.group.pending = work.group.pending, []
-            files.Group(pending).commit()
+            files.Group(pending).commit(work.out)
         except _banks.BankError as error:
             lines = [{"usage": str(error)}]
         except _formats.WriteError as error:

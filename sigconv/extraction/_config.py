@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +16,14 @@ from sigconv.extraction import _kinds
 OUTPUTS = ("auto", "complex", "real", "imag", "magnitude", "energy")
 MODES = ("zeros", "constant", "replicate", "reflect", "symmetric", "circular")
 POOL = re.compile(r"[a-z]+[0-9]{0,3}")
-SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([kmgt])(i?))?b?", re.IGNORECASE)
-POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
-LEAST = 64 << 20  # bytes that a cap must leave
-USUAL = 4 << 30  # bytes for maps and what they are made from, where no cap is given
+LEAST = 256 << 20  # bytes that a cap must leave to each process: a bank of 20 filters in three axes takes 192 MiB
+EACH = 512 << 20  # bytes for each process where no cap is given: blocks are whole, however many processes there are
+USUAL = 4 << 30  # bytes for all of them, where that is more
 MOST_YAML = 1 << 16
 DEEPEST = 20  # lists in lists
 OPENING = ("FlowSequenceStartToken", "FlowMappingStartToken", "BlockSequenceStartToken", "BlockMappingStartToken")
 CLOSING = ("FlowSequenceEndToken", "FlowMappingEndToken", "BlockEndToken")
+WEIGHTS = "model.safetensors"
 MOST_WEIGHTS = 1 << 36
 
 
@@ -127,7 +128,7 @@ def banked(bank: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"object": bank}, {"object": _told(bank)}
     word = os.fspath(bank)
     place, _, node = word.partition(":node=")
-    if os.path.isdir(place):
+    if os.path.isdir(place) and (_network(place) or node or os.sep in place or not _family(place)):
         return {"run": place, "node": node}, {"weights": _weights(place), "node": node}
     if word.lower().endswith((".yaml", ".yml")):
         options = _yaml(word)
@@ -135,6 +136,13 @@ def banked(bank: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if not word:
         raise ValueError("bank '' is empty: expected a family's name, such as gabor")
     return {"word": word}, {"word": word}
+
+
+def _family(word: str) -> bool:
+    """Whether a word begins with the name of a family of filters; none of them is loaded."""
+    folder = os.path.join(os.path.dirname(console.__file__), "filters")
+    known = {found.name for found in pkgutil.iter_modules([folder]) if not found.name.startswith("_")}
+    return word.partition(":")[0].partition(".")[0] in known
 
 
 def _told(bank: Any) -> dict[str, str]:
@@ -156,19 +164,25 @@ def _bytes() -> Any:
 
 def _weights(folder: str) -> str:
     """SHA-256 of the first network's weights in a run's folder, by which it is known wherever it lies."""
+    place = _network(folder)
+    if place is None:
+        raise ValueError(
+            f"bank {folder!r} is a folder without a trained network: expected a run, or models.save_pretrained's"
+        )
+    found = hashlib.sha256(str(files.size_of(os.path.join(place, WEIGHTS), MOST_WEIGHTS)).encode())
+    for part in ("config.json", WEIGHTS):
+        with open(os.path.join(place, part), "rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
+
+
+def _network(folder: str) -> str | None:
+    """The first network of a run's folder; None where there is none."""
     for place in (folder, os.path.join(folder, "network"), os.path.join(folder, "network_0")):
-        path = os.path.join(place, "model.safetensors")
-        if os.path.isfile(path) and os.path.isfile(os.path.join(place, "config.json")):
-            size = files.size_of(path, MOST_WEIGHTS)
-            found = hashlib.sha256(str(size).encode())
-            for part in ("config.json", "model.safetensors"):
-                with open(os.path.join(place, part), "rb") as file:
-                    while block := file.read(1 << 20):
-                        found.update(block)
-            return found.hexdigest()
-    raise ValueError(
-        f"bank {folder!r} is a folder without a trained network: expected a run, or models.save_pretrained's"
-    )
+        if all(os.path.isfile(os.path.join(place, part)) for part in ("config.json", WEIGHTS)):
+            return place
+    return None
 
 
 def _yaml(path: str) -> dict[str, Any]:
@@ -205,21 +219,21 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def memory_of(value: Any) -> int:
-    """Bytes from a number or a text; a usual share where none is given.
+def memory_of(value: Any, jobs: int = 1) -> int:
+    """Bytes for so many processes, from a number or a text; as much as is usual where none is given.
 
-    >>> memory_of("2 GB"), memory_of("1.5GiB"), memory_of(1 << 30)
-    (2000000000, 1610612736, 1073741824)
+    ValueError for what is too little for a block of positions in each of them.
+
+    >>> memory_of("2 GB"), memory_of(None, jobs=2) == USUAL, memory_of(None, jobs=16) > USUAL
+    (2000000000, True, True)
     """
     if value is None:
-        return USUAL
-    match = SIZE.fullmatch(str(value).strip())
-    if not match:
-        raise ValueError(f"memory {value!r} is no amount of bytes, such as 2GB or 500MB")
-    base = 1024 if match[3] else 1000
-    size = int(float(match[1]) * base ** POWERS.get((match[2] or "").lower(), 0))
-    if size < LEAST:
-        raise ValueError(f"memory {value!r} is {size} bytes: expected {LEAST} at least")
+        return max(USUAL, jobs * EACH)
+    from sigconv import units  # which takes NumPy: a call that finds nothing to do is done without
+
+    size = units.bytes_of(value)
+    if size < jobs * LEAST:
+        raise ValueError(f"memory {value!r} is too little: expected {LEAST} bytes for each of jobs {jobs}, or more")
     return size
 
 

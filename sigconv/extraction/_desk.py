@@ -40,8 +40,8 @@ class Desk:
             self._lines.append({"bank": line["bank"], "bank_is": described})
         if not self._lines:
             self._since = time.monotonic()
+        self._group.pending.extend(pending)  # before the line: whatever stops us between, no line is without its file
         self._lines.append(line)
-        self._group.pending.extend(pending)
         self.done += 1
         self.bytes += line.get("size") or 0
         if line["error"] is not None:
@@ -65,7 +65,7 @@ class Desk:
     def commit(self) -> None:
         """Files first, then the lines that say that they are there."""
         with console.held():
-            self._group.commit()
+            self._group.commit(self.folder.path)
             lines, self._lines = self._lines, []
             self.folder.note(lines)
 

@@ -12,18 +12,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sigconv import files
-from sigconv.extraction import _config, _inputs, _table
+from sigconv.extraction import _config, _inputs, _leftovers, _table
 
 MANIFEST, FAILURES, JOURNAL = "manifest.jsonl", "failures.jsonl", "journal.jsonl"
 MOST_BYTES = 1 << 34  # of a manifest
-ZARR = ".zarr"
 
 Line = dict[str, Any]
 
@@ -35,10 +33,10 @@ class Folder:
         self.path, self.config = Path(path), config
         self.lines: dict[str, Line] = {}  # by the name below DIR
         self.banks: dict[str, Any] = {}
+        self._owners: dict[str, str] = {}  # by the output, who it is of
+        self._places: set[str] = set()  # all outputs that there were, are or will be
         self._journal: Any = None
         self._open()
-        if (self.path / JOURNAL).exists():  # what was killed may have left more
-            self.sweep()
 
     def _open(self) -> None:
         there = self.path / _inputs.RECORD
@@ -56,7 +54,9 @@ class Folder:
             self.banks = dict(earlier.get("banks") or {}) | self.banks
             if different:  # it came to nothing, and what failed may not now
                 self.lines, self.banks = {}, {}
-                (self.path / JOURNAL).unlink(missing_ok=True)
+                for name in (MANIFEST, FAILURES, JOURNAL):  # gone before the record tells of another configuration
+                    (self.path / name).unlink(missing_ok=True)
+                files.sync_folder(self.path)
         else:
             others = [entry.name for entry in os.scandir(self.path) if entry.name in (MANIFEST, FAILURES, JOURNAL)]
             if others:
@@ -64,9 +64,35 @@ class Folder:
 
     def _take(self, line: Line) -> None:
         if "bank_is" in line:
-            self.banks[line["bank"]] = line["bank_is"]
-        elif _sound(line):
+            self.banks[str(line.get("bank"))] = line["bank_is"]
+        elif _sound(line, self.config.table):
             self.lines[line["name"]] = line
+            if line["error"] is None and line["output"] != self.config.table:
+                self._places.add(line["output"])
+                earlier = self._owners.get(line["output"], str(line["name"]))
+                if earlier != line["name"] and self.lines.get(earlier, {}).get("output") == line["output"]:
+                    del self.lines[earlier]  # what it had has been written over
+                self._owners[line["output"]] = line["name"]
+
+    def expect(self, inputs: list[_inputs.Input]) -> None:
+        """Hear of the inputs that are given now; ValueError where one's features are another's that is not given.
+
+        What a killed run left is swept.
+        """
+        names, paths = {one.name for one in inputs}, {one.path for one in inputs}
+        for one in inputs:
+            line = self.lines.get(self._owners.get(one.output, ""))
+            if self.config.table or one.why or line is None or line["output"] != one.output:
+                continue
+            if line["name"] not in names and line["path"] not in paths:
+                raise ValueError(
+                    f"{os.fspath(self.path)!r} holds {one.output!r} of {line['path']!r}, which {one.path!r} would be "
+                    "written over: give both at once, or another -o"
+                )
+        if not self.config.table:
+            self._places |= {one.output for one in inputs if not one.why}
+        if (self.path / JOURNAL).exists():
+            self.sweep()
 
     def begun(self) -> None:
         """Say what is computed here, before anything is; sweep what a killed run left."""
@@ -74,12 +100,9 @@ class Folder:
         self.sweep()
 
     def sweep(self) -> None:
-        """Delete what has no name yet."""
-        for folder, inside, _ in os.walk(self.path):
-            files.sweep(Path(folder))
-            for name in [name for name in inside if name.startswith(".maps.") and name.endswith(".tmp")]:
-                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-            inside[:] = [name for name in inside if not name.endswith(ZARR)]
+        """Delete what has no name yet, where features go."""
+        own = {_inputs.RECORD, MANIFEST, FAILURES, self.config.table}
+        _leftovers.sweep(self.path, self._places, own)
 
     def known(self, one: _inputs.Input, mask: str | None) -> Line | None:
         """The line of an input that is done and has not changed since, or cannot be done; None for work to do."""
@@ -88,6 +111,8 @@ class Folder:
             return None
         try:
             there = self._there(line) if line["error"] is None else line.get("lasting")
+            if not there and line["error"] is None and line["output"].endswith(_leftovers.ZARR):
+                _leftovers.remove(self.path / line["output"])  # it says that it is complete, and is not
             if not there and line.get("size") == _inputs.size_of(one.path):
                 return None
             same = line.get("size") == _inputs.size_of(one.path) and line.get("sha256") == _inputs.digest(one.path)
@@ -109,22 +134,25 @@ class Folder:
         if line["output"] == self.config.table:
             return True
         path = self.path / line["output"]
-        if line["output"].endswith(ZARR):
-            return (path / "zarr.json").is_file() and _object(path / "zarr.json")["attributes"].get("complete") is True
-        status = os.stat(path)
-        return status.st_size == line["bytes"]
+        if line["output"].endswith(_leftovers.ZARR):
+            attributes = _object(path / "zarr.json").get("attributes")
+            whole = isinstance(attributes, dict) and attributes.get("complete") is True
+            return whole and _leftovers.count(path) == line["files"]
+        return os.stat(path).st_size == line["bytes"]
 
     def note(self, lines: Iterable[Line]) -> None:
         """Write lines of inputs that are done, and make them last."""
         text = "".join(_text(line) for line in lines)
         if not text:
             return
-        if self._journal is None:
-            self._journal = open(self.path / JOURNAL, "ab")  # noqa: SIM115  as long as the work goes on
-            self._journal.write(b"\n")  # behind a line that was cut
         try:
-            self._journal.write(text.encode())
-            self._journal.flush()
+            if self._journal is None:
+                # unbuffered: what could not be written is not tried again when it is closed
+                self._journal = open(self.path / JOURNAL, "ab", buffering=0)  # noqa: SIM115  as long as the work goes on
+                files.sync_folder(self.path)
+            left = memoryview(f"\n{text}".encode())  # behind a line that was cut
+            while left:
+                left = left[self._journal.write(left) :]
             os.fsync(self._journal.fileno())
         except OSError as error:
             error.filename = os.fspath(self.path / JOURNAL)
@@ -138,7 +166,8 @@ class Folder:
         paths = {one.path for one in present}
         for name, line in list(self.lines.items()):
             if name not in names and (line["error"] is not None or line["path"] in paths or not self._kept(line)):
-                self._drop(self.lines.pop(name))
+                del self.lines[name]
+        self._unlink({line["output"] for line in self.lines.values()} | {self.config.table})
         lines = sorted(self.lines.values(), key=lambda line: (line["path"], line["name"]))
         failed = [line for line in lines if line["error"] is not None]
         told = [{"path": line["path"], "kind": line["kind"], "reason": line["error"]} for line in failed]
@@ -153,17 +182,20 @@ class Folder:
     def _kept(self, line: Line) -> bool:
         try:
             return self._there(line)
-        except OSError:
+        except (OSError, ValueError):
             return False
 
-    def _drop(self, line: Line) -> None:
-        """Features that have another name now are there under that one."""
-        if line["error"] is None and line["output"] != self.config.table:
-            path = self.path / line["output"]
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    def _unlink(self, owned: set[str]) -> None:
+        """Delete features of ours that nobody owns: their input has another name now, or none that can be made.
+
+        Where it could only not be read this time, they stay.
+        """
+        for output in sorted(set(self._owners) - owned):
+            line = self.lines.get(self._owners[output])
+            if line is not None and line["error"] is not None and not line.get("lasting"):
+                continue
+            _leftovers.remove(self.path / output)
+            del self._owners[output]
 
     def close(self, whole: bool) -> None:
         """The end; of whole work no journal stays."""
@@ -212,14 +244,20 @@ def opened(path: str, config: _config.Config) -> Iterator[Folder]:
             folder.close(whole)
 
 
-def _sound(line: Line) -> bool:
-    """Whether a line is one of ours, and names no file outside its folder."""
+def _sound(line: Line, table: str) -> bool:
+    """Whether a line is one of ours, has all that is asked of it, and names no file outside its folder."""
     if not all(isinstance(line.get(key), str) for key in ("name", "path", "kind")) or "error" not in line:
         return False
     if line["error"] is not None:
         return isinstance(line["error"], str)
-    output = os.path.normpath(str(line.get("output") or ".."))
-    return not os.path.isabs(output) and output.split(os.sep)[0] != os.pardir
+    output = line.get("output")
+    if not isinstance(output, str) or not all(isinstance(line.get(key), str) for key in ("sha256", "bank")):
+        return False
+    if output == table:
+        return isinstance(line.get("rows"), list) and isinstance(line.get("channels"), int)
+    size = line.get("files" if output.endswith(_leftovers.ZARR) else "bytes")
+    inside = os.path.normpath(output)
+    return isinstance(size, int) and not os.path.isabs(inside) and inside.split(os.sep)[0] not in (os.pardir, os.curdir)
 
 
 def _text(line: Line) -> str:

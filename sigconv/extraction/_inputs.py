@@ -44,6 +44,7 @@ def found(paths: Iterable[str], out: str, wanted: str) -> Found:
     places, passed, seen = [], 0, set()
     roots = {_names.identity(out)}
     for path in paths:
+        path = _pair(path, ".img", ".hdr") or path  # the image of a pair is read by its header
         if os.path.isdir(path) and not _is_zarr(path):
             top, walked = path, list(_walk(path, roots))
         else:

@@ -6,11 +6,15 @@ A function takes a file apart into signals, (channels, *space) with the rates of
 
 from __future__ import annotations
 
+import importlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 Door = Callable[..., Any]
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+MOST_EMPTY = 1 << 30  # bytes that a zarr array without chunks may claim
 
 
 class Signal(NamedTuple):
@@ -53,6 +57,15 @@ class Kind(NamedTuple):
     signals: Callable[[Door, str, Asked], Iterator[Signal]]
     usual: str
     formats: tuple[str, ...]
+
+
+def read(reader: str, path: str, **options: Any) -> Any:
+    """A file read in this process, by readers.<reader>; zarr is opened, and comes with its attributes."""
+    module = importlib.import_module(f"sigconv.readers.{reader}")
+    if reader != "zarr":
+        return module.read(path, **options)
+    array = module.open(path)
+    return array, array.attrs
 
 
 def _sound(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
@@ -121,10 +134,18 @@ def _array(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
 
 def _chunked(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
     """A zarr array, likewise; it may say its fs."""
-    x = door("zarr", path)
-    fs: Any = getattr(x, "attrs", {}).get("fs")
+    x, attributes = door("zarr", path)
+    size = math.prod(x.shape) * x.dtype.itemsize
+    if size > MOST_EMPTY and _empty(path):
+        raise ValueError(f"{path!r} claims {size} bytes and has no chunks: more than {MOST_EMPTY} of nothing")
+    fs: Any = attributes.get("fs")
     good = isinstance(fs, int | float) and 0 < fs < float("inf")
     yield _plain(x, path, asked, float(fs) if good else None)
+
+
+def _empty(path: str) -> bool:
+    """Whether a zarr folder has nothing but metadata."""
+    return all(name in METADATA for _, _, names in os.walk(path) for name in names)
 
 
 def _plain(x: Any, path: str, asked: Asked, fs: float | None) -> Signal:

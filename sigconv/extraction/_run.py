@@ -34,6 +34,7 @@ def run(
         found = _inputs.found(paths, out, config.plan["format"])
         if not found.inputs:
             raise ValueError(f"nothing to read in {', '.join(map(repr, paths))}: {found.passed} files are of no kind")
+        folder.expect(found.inputs)
         tasks, failures = _planned(folder, found.inputs, config, strict)
         desk = Desk(folder, len(tasks) + len(failures), strict, report)
         setup: Record = {"config": config.plan, "bank": config.bank, "out": os.path.abspath(out), "device": device}

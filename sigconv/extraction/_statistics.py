@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from sigconv.extraction import _formats
 from sigconv.filters import _pools
 
 
 class Statistics:
     """Each statistic of each map, in the order of names: statistic by statistic, then map by map."""
 
-    def __init__(self, names: list[str], stride: Any) -> None:
+    def __init__(self, names: list[str]) -> None:
         self.pools = _pools.named(names)
-        self.stride = stride
 
-    def __call__(self, y: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(maps, *positions) -> (statistics·maps,) float32; mask is of the input's shape, taken at the positions."""
-        inside = None
-        if mask is not None:
-            inside = mask[tuple(slice(None, None, step) for step in _formats.steps(self.stride, mask.ndim))]
-            if not inside.any():
-                raise ValueError("the mask is empty: there is nothing to take statistics of")
+    def __call__(self, y: np.ndarray, mask: np.ndarray | None, steps: Sequence[Any]) -> np.ndarray:
+        """(maps, *positions) -> (statistics·maps,) float32; mask is of the input's shape, taken at every so many."""
+        inside = None if mask is None else _inside(mask, steps, y.shape[1:])
         found = np.empty((len(self.pools), len(y)), np.float32)
         for number, one in enumerate(y):  # one at a time: maps may be larger than memory together
             values = torch.from_numpy(np.ascontiguousarray(one if inside is None else one[inside]).reshape(1, -1))
             for row, pool in enumerate(self.pools.values()):
                 found[row, number] = float(pool(values)[0])
         return found.reshape(-1)
+
+
+def _inside(mask: np.ndarray, steps: Sequence[Any], positions: tuple[int, ...]) -> np.ndarray:
+    """The mask at the positions; ValueError where it has no value there, or is empty."""
+    if any(not isinstance(step, int) for step in steps):
+        raise ValueError(f"the mask has no value at positions {steps} samples apart")
+    inside = mask[tuple(slice(None, None, step) for step in steps)]
+    if inside.shape != positions:
+        raise ValueError(f"the mask has {inside.shape} positions, and the layer answers with {positions}")
+    if not inside.any():
+        raise ValueError("the mask is empty: there is nothing to take statistics of")
+    return inside
 
 
 def plain(row: np.ndarray) -> list[float | str]:

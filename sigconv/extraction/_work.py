@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import importlib
 import math
 import os
 import shutil
@@ -16,7 +15,8 @@ import numpy as np
 import torch
 
 from sigconv import files
-from sigconv.extraction import _banks, _formats, _inputs, _kinds, _statistics
+from sigconv.extraction import _banks, _formats, _inputs, _kinds, _leftovers, _statistics
+from sigconv.extraction._blame import InputError, blamed
 from sigconv.extraction._formats import WriteError
 from sigconv.extraction._kinds import Signal
 from sigconv.filters import FilterBank
@@ -24,17 +24,6 @@ from sigconv.readers import nifti, npy
 
 Record = dict[str, Any]
 KEPT = 4  # of the memory, a fourth is for maps that are not written as they are made
-
-
-class InputError(Exception):
-    """An input that has no features; lasting, if that is by what it holds."""
-
-    def __init__(self, error: Exception) -> None:
-        text = " ".join(str(error).split()) or type(error).__name__
-        told = isinstance(error, ValueError | OSError | ImportError)
-        super().__init__(text[:500] if told else f"{type(error).__name__}: {text[:500]}")
-        self.lasting = isinstance(error, ValueError)
-        self.bank = isinstance(error, _banks.BankError)
 
 
 class Work:
@@ -50,11 +39,14 @@ class Work:
             torch.zeros(1, device=self.device)  # said now if it is not there
         self.banks = _banks.Banks(setup["bank"], self.plan["output"], self.device)
         self.banks.settle(self.plan["fs"])
-        self.statistics = _statistics.Statistics(self.plan["pool"], self.plan["stride"]) if self.plan["pool"] else None
+        if self.banks.layer:
+            _banks.bare(self.plan)
+        self.statistics = _statistics.Statistics(self.plan["pool"]) if self.plan["pool"] else None
+        self._ratios: dict[str, list[Any]] = {}  # by the bank's word
         self.told: set[str] = set()  # banks that were described
         self.group = files.Group()  # what was written and waits for its name
         self._child: Any = None
-        self.door: _kinds.Door = self._guarded if setup["untrusted"] else read
+        self.door: _kinds.Door = self._guarded if setup["untrusted"] else _kinds.read
 
     def close(self) -> None:
         """End the child that reads, if there is one."""
@@ -69,6 +61,7 @@ class Work:
 
             self._child = child.Decoder(memory=max(self.memory, 1 << 30)).__enter__()
         options.pop("mmap", None)
+        options |= {"attributes": ["fs"]} if reader == "zarr" else {}
         return self._child.read(reader, path, **options)
 
     def done(self, task: Record) -> Record:
@@ -79,11 +72,13 @@ class Work:
         line: Record = {key: task[key] for key in ("path", "name", "kind")}
         line |= {"size": None, "sha256": None, "output": None, "error": None}
         try:
-            with _blamed():
+            with blamed():
                 line["size"], line["sha256"] = _inputs.size_of(task["path"]), _inputs.digest(task["path"])
                 if task["mask"] is not None:
                     line["mask"] = _inputs.digest(task["mask"])
-            return line | self._features(task, line["sha256"])
+            features = self._features(task, line["sha256"])
+            self.told.add(features["bank"])
+            return line | features
         except InputError as bad:
             return line | {"error": str(bad), "lasting": bad.lasting} | ({"no_bank": True} if bad.bank else {})
         except OSError as error:
@@ -96,7 +91,7 @@ class Work:
         asked = _kinds.Asked(self.plan["ndim"], rates, self.banks.ndim)
         signals = _kinds.KINDS[task["kind"]].signals(self.door, task["path"], asked)
         while True:
-            with _blamed():
+            with blamed():
                 signal = next(signals, None)
                 if signal is None:
                     return
@@ -123,13 +118,14 @@ class Work:
         else:
             (signal,) = self._signals(task)
             self._keep(path, task, signal, found, sha256)
-        written = self.group.pending[-1][0] if self.group.pending else path
-        return found | {"output": task["output"], "bytes": os.stat(path if os.path.isdir(path) else written).st_size}
+        if path.endswith(_leftovers.ZARR):
+            return found | {"output": task["output"], "files": _leftovers.count(path)}
+        return found | {"output": task["output"], "bytes": os.stat(self.group.pending[-1][0]).st_size}
 
     def _row(self, statistics: Any, signal: Signal, task: Record, found: Record) -> tuple[str | None, np.ndarray]:
-        with self._maps(signal, found) as y, _blamed():
+        with self._maps(signal, found) as y, blamed():
             mask = None if task["mask"] is None else self._mask(task, signal)
-            return signal.name, statistics(y, mask)
+            return signal.name, statistics(y, mask, self._ratios[found["bank"]])
 
     def _mask(self, task: Record, signal: Signal) -> np.ndarray:
         """Where statistics are taken: a mask of the signal's own shape, or of one value a sample."""
@@ -171,44 +167,58 @@ class Work:
         if path.endswith(".zarr"):
             self._keep_zarr(path, signal, found, sha256)
             return
-        with self._maps(signal, found) as y, self.group, _blamed(writing=True):
+        with self._maps(signal, found) as y, self.group, blamed(writing=True):
             if path.endswith(".npy"):
                 _formats.save_npy(path, y)
             elif path.endswith(".npz"):
                 _formats.save_npz(path, [("features", y), ("attributes", self._attributes(found, sha256))])
             else:
                 like = signal.like or _formats.placed(signal.fs)
-                _formats.save_nifti(path, y, like, self.plan["stride"])
+                _formats.save_nifti(path, y, like, self._ratios[found["bank"]])
 
     def _keep_zarr(self, path: str, signal: Signal, found: Record, sha256: str) -> None:
         """Straight into a zarr array, tile by tile; a killed run's is gone on with where it is of the same input."""
         bank = self._bank(signal, found)
-        with _blamed(writing=True):
+        with blamed(writing=True):
             again = lambda: self._apply(bank, signal, path)
             try:
                 again()
-            except ValueError:
-                if not os.path.isfile(os.path.join(path, "zarr.json")):
+            except ValueError as error:
+                if isinstance(error, files.PassingError) or not os.path.isfile(os.path.join(path, "zarr.json")):
                     raise
                 shutil.rmtree(path)  # of an input that has changed
                 again()
             found["shape"] = _formats.describe_zarr(path, self._attributes(found, sha256))
+        self._describe(bank, found)
 
     def _bank(self, signal: Signal, found: Record) -> Any:
         """The signal's bank, and what a line says of signal and bank."""
-        with _blamed():
+        with blamed():
             bank, word = self.banks.get(len(signal.axes), signal.fs)
+            word += f" channels={signal.channels}" if self.banks.layer else ""
+            if word not in self._ratios:
+                self._ratios[word] = self._steps(bank, signal)
         channels = signal.channels
         found |= {"axes": ["filter", *signal.axes], "units": list(signal.units), "channels": channels, "bank": word}
-        steps = [1] * len(signal.axes) if self.statistics else _formats.steps(self.plan["stride"], len(signal.axes))
+        steps = [1] * len(signal.axes) if self.statistics else self._ratios[word]
+        if self.banks.layer:
+            found["stride"] = self._ratios[word]
         fs = [rate / step for rate, step in zip(signal.fs, steps, strict=True)]
         found["fs"] = fs[0] if len(set(fs)) == 1 else fs
         if signal.like is not None:
             found["affine"] = nifti.strided(signal.like.affine, steps).tolist()
-        if word not in self.told:
-            self.told.add(word)
-            found["bank_is"] = _banks.described(bank, channels)
         return bank
+
+    def _steps(self, bank: Any, signal: Signal) -> list[Any]:
+        """Samples per position along each axis: a bank's by its stride, a layer's by its own."""
+        if self.banks.layer:
+            return _banks.steps(bank, signal.channels, signal.space)
+        return _formats.steps(self.plan["stride"], len(signal.axes))
+
+    def _describe(self, bank: Any, found: Record) -> None:
+        """The bank of an answer, in the first line that has one of it."""
+        if found["bank"] not in self.told:
+            found["bank_is"] = _banks.described(bank, found["channels"], found["shape"][0])
 
     @contextlib.contextmanager
     def _maps(self, signal: Signal, found: Record) -> Iterator[np.ndarray]:
@@ -216,14 +226,17 @@ class Work:
         bank = self._bank(signal, found)
         spare = ""
         try:
-            with _blamed(writing=True):
-                if isinstance(bank, FilterBank) and self._size(bank, signal) > self.memory // KEPT:
+            with blamed(writing=True):
+                size = self._size(bank, signal) if isinstance(bank, FilterBank) else 0
+                if size > self.memory // KEPT:
+                    self._roomy(size)
                     spare = tempfile.mkdtemp(prefix=".maps.", suffix=".tmp", dir=self.out)
                     y = _alone(self._mapped, bank, signal, os.path.join(spare, "maps.npy"))
                 else:
                     y = np.asarray(self._apply(bank, signal, None))
                 y = y.astype(np.complex64 if y.dtype.kind == "c" else np.float32, copy=False)
             found["shape"], found["dtype"] = list(y.shape), str(y.dtype)
+            self._describe(bank, found)
             yield y
         finally:
             if spare:
@@ -232,6 +245,12 @@ class Work:
     def _mapped(self, bank: Any, signal: Signal, path: str) -> np.ndarray:
         self._apply(bank, signal, path)
         return npy.read(path, mmap=True)
+
+    def _roomy(self, size: int) -> None:
+        """PassingError where the disk has no room for maps: they are too many, and the work goes on without."""
+        free = shutil.disk_usage(self.out).free
+        if size > free:
+            raise files.PassingError(f"its maps take {size} bytes, and {free} are free in {self.out!r}")
 
     def _size(self, bank: Any, signal: Signal) -> int:
         """Bytes of all maps."""
@@ -252,7 +271,11 @@ class Work:
 
         told: Record = {key: found[key] for key in ("axes", "units", "fs", "affine", "channels") if key in found}
         told |= {"bank": {**self.plan["bank"], "made": found["bank"]}, "output": self.plan["output"]}
-        return told | {"stride": self.plan["stride"], "source_sha256": sha256, "sigconv_version": __version__}
+        return told | {
+            "stride": found.get("stride", self.plan["stride"]),
+            "source_sha256": sha256,
+            "sigconv_version": __version__,
+        }
 
 
 def applied(bank: Any, signal: Signal, out: str | None, options: dict[str, Any], memory: int, device: str) -> Any:
@@ -269,27 +292,6 @@ def applied(bank: Any, signal: Signal, out: str | None, options: dict[str, Any],
             return y
         raise ValueError("a bank made in frequency sees all of a signal: its maps go to npy, npz or nifti")
     return tiles.apply(bank, x, out, memory=memory, dtype=dtype, device=None if device == "cpu" else device, **options)
-
-
-def read(reader: str, path: str, **options: Any) -> Any:
-    """A file read in this process, by readers.<reader>; zarr is opened."""
-    module = importlib.import_module(f"sigconv.readers.{reader}")
-    return module.open(path) if reader == "zarr" else module.read(path, **options)
-
-
-@contextlib.contextmanager
-def _blamed(writing: bool = False) -> Iterator[None]:
-    """What fails inside is the input's fault; where something is written too, a full disk is not."""
-    try:
-        yield
-    except InputError:
-        raise
-    except OSError as error:
-        if writing and not isinstance(error, FileNotFoundError):
-            raise
-        raise InputError(error) from None
-    except Exception as error:  # readers and filters of many makes fail in many ways
-        raise InputError(error) from None
 
 
 def _alone(function: Any, *given: Any) -> Any:

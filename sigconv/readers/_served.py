@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from sigconv import files
 from sigconv.readers import _replies
 from sigconv.readers._replies import LENGTH
 
@@ -41,7 +42,7 @@ def _reply(request: dict[str, Any]) -> Iterator[Any]:
         header = json.dumps(said).encode()
     except Exception as error:  # decoders raise what they like
         buffers = []
-        kinds = (ValueError, OSError, ImportError, MemoryError)
+        kinds = (files.PassingError, ValueError, OSError, ImportError, MemoryError)
         kind = next((one.__name__ for one in kinds if isinstance(error, one)), "")
         number, text = getattr(error, "errno", None), " ".join(str(error).split())
         text = str(getattr(error, "strerror", None) or text) if number is not None else text

@@ -31,7 +31,8 @@ def read(path: Any, *, mmap: bool = False) -> np.ndarray:
         try:
             values = np.fromfile(file, array.dtype, math.prod(array.shape))
         except MemoryError:
-            raise ValueError(f"{name!r} takes {array.bytes} bytes, more than there is room for: mmap=True") from None
+            why = f"{name!r} takes {array.bytes} bytes, more than there is room for: mmap=True"
+            raise files.PassingError(why) from None
     return values.reshape(array.shape, order=array.order)
 
 

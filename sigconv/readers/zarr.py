@@ -12,11 +12,12 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from sigconv import files
 from sigconv.readers import _zarr_chunks, _zarr_layout
 from sigconv.readers._zarr_chunks import Folder
 
@@ -24,6 +25,7 @@ __all__ = ["Array", "digest", "open", "read"]
 
 MOST_METADATA = 1 << 20
 MOST_BYTES = 16 << 30  # of an array read whole
+LONGEST_TEXT = 1000  # letters of an attribute
 MOST_NODES = 10_000  # folders of a group that are looked at
 MOST_DEEP = 8
 MOST_CHUNKS = 1 << 20  # touched at once
@@ -77,7 +79,8 @@ class Array:
             whole = _zarr_chunks.taken(self._folder, self._layout, low, high)
         except MemoryError:
             size = math.prod(b - a for a, b in spans) * self.dtype.itemsize
-            raise self._folder.fail(f"{size} bytes of it are more than there is room for: take a part") from None
+            why = self._folder.fail(f"{size} bytes of it are more than there is room for: take a part")
+            raise files.PassingError(str(why)) from None
         return whole[tuple(0 if axis in dropped else slice(None, None, step) for axis, step in enumerate(steps))]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -116,13 +119,22 @@ def open(path: str | os.PathLike[str]) -> Array:  # noqa: A001 - zarr's own word
     return _array(found[0])
 
 
-def read(path: str | os.PathLike[str]) -> np.ndarray:
-    """A zarr array whole, in memory: what open(path)[...] gives, of 16 GiB at the most. Raises what open does, and
-    ValueError where a chunk is damaged or cut short."""
+def read(path: str | os.PathLike[str], *, attributes: Sequence[str] | None = None) -> Any:
+    """A zarr array whole, in memory: what open(path)[...] gives, of 16 GiB at the most; with attributes a pair of it
+    and a dict of those of these names that are plain numbers or short texts. Raises what open does, and ValueError
+    where a chunk is damaged or cut short."""
     array = open(path)
     if array.nbytes > MOST_BYTES:
         raise array._folder.fail(f"it takes {array.nbytes} bytes, and {MOST_BYTES} are read at once: open it")
-    return np.asarray(array[...])
+    whole = np.asarray(array[...])
+    if attributes is None:
+        return whole
+    said = {name: array.attrs[name] for name in attributes if name in array.attrs}
+    return whole, {name: value for name, value in said.items() if _small(value)}
+
+
+def _small(value: Any) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
 
 
 def digest(path: str | os.PathLike[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sigconv import nd
+from sigconv import files, nd
 from sigconv.convolution._options import bytes_of, number
 from sigconv.filters import FilterBank
 from sigconv.tiles import _grid, _memory, _sinks, _through
@@ -141,7 +141,7 @@ def _run(ask: Ask, op: nn.Module, source: Source, plan: Plan) -> Any:
     if room is not None and 0 not in plan.shape:
         held = _held(ask, plan) if ask.out is None and source.kind != "dask" else 0
         if held > room:
-            raise ValueError(
+            raise files.PassingError(
                 f"the answer {plan.shape} takes {held} bytes, more than memory {ask.memory!r}: name an out"
             )
         grid = _memory.fitting(grid, room - _memory.BESIDE - held, need, ask.memory)

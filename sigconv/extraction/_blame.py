@@ -1,0 +1,35 @@
+"""Whose fault an error is: an input's, which then has no features, or the disk's, which ends the work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sigconv import files
+from sigconv.extraction import _banks
+
+
+class InputError(Exception):
+    """An input that has no features; lasting, if that is by what it holds."""
+
+    def __init__(self, error: Exception) -> None:
+        text = " ".join(str(error).split()) or type(error).__name__
+        told = isinstance(error, ValueError | OSError | ImportError)
+        super().__init__(text[:500] if told else f"{type(error).__name__}: {text[:500]}")
+        self.lasting = isinstance(error, ValueError) and not isinstance(error, files.PassingError)
+        self.bank = isinstance(error, _banks.BankError)
+
+
+@contextlib.contextmanager
+def blamed(writing: bool = False) -> Iterator[None]:
+    """What fails inside is the input's fault; where something is written too, a full disk is not."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        if writing and not isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(error) from None
+    except Exception as error:  # readers and filters of many makes fail in many ways
+        raise InputError(error) from None
