@@ -12,7 +12,8 @@ from extraction_trees import BANK
 import sigconv as sc
 from sigconv import files
 from sigconv.extraction import _desk, _folder, _leftovers
-from sigconv.readers import npy
+from sigconv.filters import laws, riesz, wavelet
+from sigconv.readers import nifti, npy
 
 
 def lines(path):
@@ -230,3 +231,58 @@ def test_the_image_of_a_pair_is_read_by_its_header(tmp_path, packed):
     (line,) = lines(tmp_path / "out" / "manifest.jsonl")
     assert line["shape"] == [1, 7, 8, 9]
     assert Path(line["path"]).name.startswith("s.hdr")
+
+
+def test_no_input_is_written_over_by_its_own_features(tmp_path):
+    made.array(tmp_path / "in" / "a.npy", (1, 40))
+    before = (tmp_path / "in" / "a.npy").read_bytes()
+    for paths in (tmp_path / "in", tmp_path / "in" / "a.npy"):
+        with pytest.raises(ValueError, match=r"a\.npy' is read, and features would be written over it"):
+            sc.extract(BANK, paths, tmp_path / "in", ndim=1)
+    assert (tmp_path / "in" / "a.npy").read_bytes() == before
+
+
+def test_what_is_no_extractions_is_not_written_over(tmp_path):
+    made.array(tmp_path / "in" / "a.npy", (1, 40))
+    out = tmp_path / "out"
+    for name, kind in (("a.npy", "auto"), ("a.zarr", "zarr")):
+        (out / name).mkdir(parents=True) if name.endswith("zarr") else made.array(out / name, (1, 3))
+        with pytest.raises(ValueError, match=r"is there already, and no features of an extraction"):
+            sc.extract(BANK, tmp_path / "in", out, ndim=1, format=kind)
+        assert (out / name).exists()
+
+
+def test_banks_that_print_alike_and_differ_are_told_apart(tmp_path):
+    made.array(tmp_path / "in" / "a.npy", (1, 40, 40))
+    pairs = [
+        (wavelet.bank("db3", "LH", level=1), wavelet.bank("coif1", "LH", level=1)),
+        (laws.bank("E5L5"), laws.bank("S5R5")),
+        (riesz.simoncelli(1, ndim=2), riesz.simoncelli(2, ndim=2)),
+    ]
+    for number, (one, other) in enumerate(pairs):
+        out = tmp_path / str(number)
+        assert sc.extract(one, tmp_path / "in", out, output="real").done == 1
+        with pytest.raises(ValueError, match="another configuration .*bank"):
+            sc.extract(other, tmp_path / "in", out, output="real")
+
+
+def test_a_link_to_itself_is_one_failure_and_a_trailing_slash_no_other_name(tmp_path):
+    made.array(tmp_path / "in" / "sub" / "a.npy", (1, 40))
+    (tmp_path / "in" / "loop.npy").symlink_to(tmp_path / "in" / "loop.npy")
+    result = sc.extract(BANK, f"{tmp_path / 'in'}{os.sep}", tmp_path / "out", ndim=1, pool="mean", format="npy")
+    assert (result.done, result.failed) == (1, 1)
+    assert (tmp_path / "out" / "sub" / "a.npy").is_file()
+
+
+def test_a_mask_lies_where_its_input_lies_and_holds_numbers(tmp_path):
+    scan = np.random.default_rng(0).normal(size=(8, 9, 7)).astype("float32")
+    (tmp_path / "in").mkdir()
+    nifti.write(tmp_path / "in" / "a.nii", scan, np.eye(4))
+    inside = (scan > 0).astype("float32")
+    nifti.write(tmp_path / "away.nii", inside, np.diag([9.0, 9, 9, 1]))
+    nifti.write(tmp_path / "torn.nii", np.where(inside, 1, np.nan).astype("float32"), np.eye(4))
+    for mask, words in (("away.nii", "lies elsewhere"), ("torn.nii", "holds what is no number")):
+        result = sc.extract(
+            "gaussian.bank:sigma=1", tmp_path / "in", tmp_path / mask[:4], pool="mean", mask=tmp_path / mask
+        )
+        assert words in result.failures[0]["reason"]

@@ -419,6 +419,22 @@ def test_f5_a_chunk_that_is_not_there_is_no_chunk_of_zeros(tmp_path):
         store.synced((slice(0, 1), slice(8, 16)))
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_f3_what_zarr_had_begun_to_write_is_swept(tmp_path):
+    def stopped(done, count):
+        if done >= 1:
+            raise KeyboardInterrupt
+
+    x = noise(3, 90, 71)
+    with pytest.raises(KeyboardInterrupt):
+        tiles.apply(BANK, x, tmp_path / "y.zarr", tile=1, report=stopped, **OPTIONS)
+    chunk = next((tmp_path / "y.zarr" / "c").rglob("0"))
+    torn = chunk.with_name(f"{chunk.name}.0123456789abcdef.partial")
+    torn.write_bytes(b"half a chunk")
+    tiles.apply(BANK, x, tmp_path / "y.zarr", tile=1, **OPTIONS)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_f3_a_tile_counts_when_all_folders_above_its_chunks_are_synced(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(files, "synced", lambda paths: told.append({os.path.realpath(path) for path in paths}))

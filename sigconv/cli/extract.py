@@ -17,7 +17,7 @@ USAGE = """usage: sigconv extract BANK PATH… -o DIR [--output W] [--stride S[,
                        [--strict] [--untrusted] [--dask WHERE] [--json] [--debug]
 
   BANK            a family, or family.function:option=value:option=value (sigconv list names them), for example
-                  gabor    gabor.pyramid:wavelengths=4,8:directions=13    auditory.bank:kind=mel:n=40
+                  gabor    gabor.pyramid:wavelengths=4,8:directions=13    auditory.bank:kind=mel:n=40:fmin=50:fmax=7000
                   a file    bank.yaml with `bank: gabor.pyramid` and a line an option
                   a run     the folder of a trained network: its first layer of filters, or RUN:node=NAME
   PATH            files, or folders with all that is below them:
@@ -50,7 +50,7 @@ extraction.json the bank. Killed at any time, it goes on when called again, and 
 Exit codes: 0 done, 3 some files failed, 1 the work failed, 2 usage, 130 and 143 stopped by a signal.
 
   sigconv extract gabor scans/ -o features/ --stride 2 --jobs 4
-  sigconv extract auditory.bank:kind=mel:n=40 speech/ -o table/ --pool mean,std,q95
+  sigconv extract auditory.bank:kind=mel:n=40:fmin=50:fmax=7000 speech/ -o table/ --pool mean,std,q95
   sigconv extract gabor.pyramid:wavelengths=4,8:directions=13 sub-*/anat -o out --pool energy --mask masks/"""
 
 EVERY = 10.0  # seconds between lines of progress, where there is no terminal

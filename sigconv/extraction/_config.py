@@ -149,17 +149,10 @@ def _told(bank: Any) -> dict[str, str]:
     """A module by its class, what it prints, and a digest of its numbers."""
     if not hasattr(bank, "state_dict"):
         raise ValueError(f"bank {type(bank).__name__} is no word, file, run or module")
-    found = hashlib.sha256()
-    for name, value in sorted(bank.state_dict().items()):
-        found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-        found.update(value.detach().cpu().contiguous().flatten().view(dtype=_bytes()).numpy().tobytes())
-    return {"class": type(bank).__name__, "text": str(bank)[:10_000], "sha256": found.hexdigest()}
+    from sigconv.tiles import _identity
 
-
-def _bytes() -> Any:
-    import torch
-
-    return torch.uint8
+    said: dict[str, str] = _identity.of_op(bank)
+    return said | {"repr": said["repr"][:10_000]}
 
 
 def _weights(folder: str) -> str:

@@ -40,7 +40,8 @@ class Folder:
 
     def _open(self) -> None:
         there = self.path / _inputs.RECORD
-        if there.exists():
+        self._fresh = not there.exists()  # nothing in it is ours
+        if not self._fresh:
             earlier = _object(there)
             for name in (MANIFEST, JOURNAL):
                 for line in _lines(self.path / name):
@@ -80,6 +81,16 @@ class Folder:
         What a killed run left is swept.
         """
         names, paths = {one.name for one in inputs}, {one.path for one in inputs}
+        for one in [] if self.config.table else inputs:
+            place = os.path.join(self.path, one.output)
+            if one.why or one.output in self._owners or not os.path.lexists(place):
+                continue
+            if os.path.realpath(place) in {
+                os.path.realpath(part) for each in inputs for part in _inputs.parts(each.path)
+            }:
+                raise ValueError(f"{place!r} is read, and features would be written over it: name another -o")
+            if self._fresh:  # else a killed run wrote it, and had not told of it yet
+                raise ValueError(f"{place!r} is there already, and no features of an extraction: name another -o")
         for one in inputs:
             line = self.lines.get(self._owners.get(one.output, ""))
             if self.config.table or one.why or line is None or line["output"] != one.output:

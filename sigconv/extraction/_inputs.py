@@ -44,6 +44,7 @@ def found(paths: Iterable[str], out: str, wanted: str) -> Found:
     places, passed, seen = [], 0, set()
     roots = {_names.identity(out)}
     for path in paths:
+        path = path.rstrip(os.sep) or path  # as it comes from the shell's completion
         path = _pair(path, ".img", ".hdr") or path  # the image of a pair is read by its header
         if os.path.isdir(path) and not _is_zarr(path):
             top, walked = path, list(_walk(path, roots))
@@ -83,7 +84,7 @@ def _walk(folder: str, roots: set[tuple[int, int]]) -> Iterator[tuple[str, str]]
         return
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
-            if not entry.is_dir():  # a link to a folder leads elsewhere, or round in a circle
+            if not os.path.isdir(entry.path):  # a link to a folder leads elsewhere, or round in a circle
                 yield entry.path, ""
         elif _is_zarr(entry.path):
             yield entry.path, ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from sigconv.extraction import _kinds
 from sigconv.filters import _pools
 
 
@@ -47,3 +49,20 @@ def plain(row: np.ndarray) -> list[float | str]:
     [0.1, 'nan']
     """
     return [float(str(value)) if np.isfinite(value) else str(value) for value in row]
+
+
+def mask(door: _kinds.Door, path: str, signal: _kinds.Signal) -> np.ndarray:
+    """Where statistics are taken, (*space) bool: what a file of the signal's own shape, and place, holds but zeros."""
+    kind = _kinds.ENDINGS.get(_kinds.ending_of(os.path.basename(path)).lower())
+    if kind not in ("scan", "array", "picture"):
+        raise ValueError(f"mask {path!r} is no scan, array or picture")
+    (found,) = _kinds.KINDS[kind].signals(door, path, _kinds.Asked(len(signal.axes), None))
+    if found.space != signal.space or found.channels != 1:
+        raise ValueError(f"mask {path!r} has shape {tuple(found.x.shape)}, and its input {signal.space}")
+    both = found.like is not None and signal.like is not None
+    if both and not np.allclose(found.like.affine, signal.like.affine, atol=1e-3):
+        raise ValueError(f"mask {path!r} lies elsewhere: its affine is not its input's")
+    values = np.asarray(found.x[:]).reshape(found.space)
+    if not np.isfinite(values).all():
+        raise ValueError(f"mask {path!r} holds what is no number: expected 0 outside, anything else inside")
+    return values != 0

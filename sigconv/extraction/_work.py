@@ -103,8 +103,7 @@ class Work:
         """Read, filter and keep an input; what its line says of them."""
         found: Record = {}
         path = os.path.join(self.out, task["output"])
-        if not self.plan["pool"]:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         several = task["kind"] == "sequences"
         if self.statistics is not None:
             rows = [self._row(self.statistics, signal, task, found) for signal in self._signals(task)]
@@ -124,20 +123,8 @@ class Work:
 
     def _row(self, statistics: Any, signal: Signal, task: Record, found: Record) -> tuple[str | None, np.ndarray]:
         with self._maps(signal, found) as y, blamed():
-            mask = None if task["mask"] is None else self._mask(task, signal)
+            mask = None if task["mask"] is None else _statistics.mask(self.door, task["mask"], signal)
             return signal.name, statistics(y, mask, self._ratios[found["bank"]])
-
-    def _mask(self, task: Record, signal: Signal) -> np.ndarray:
-        """Where statistics are taken: a mask of the signal's own shape, or of one value a sample."""
-        path = task["mask"]
-        kind = _kinds.ENDINGS.get(_kinds.ending_of(os.path.basename(path)).lower())
-        if kind not in ("scan", "array", "picture"):
-            raise ValueError(f"mask {path!r} is no scan, array or picture")
-        asked = _kinds.Asked(len(signal.axes), None)
-        (mask,) = _kinds.KINDS[kind].signals(self.door, path, asked)
-        if mask.space != signal.space or mask.channels != 1:
-            raise ValueError(f"mask {path!r} has shape {tuple(mask.x.shape)}, and its input {signal.space}")
-        return np.asarray(mask.x[:]).reshape(mask.space) != 0
 
     def _members(self, task: Record, found: Record, sha256: str) -> Iterator[tuple[str, Any]]:
         """What an archive of a file's records holds: r0, r1, …, their names, attributes."""
@@ -286,7 +273,7 @@ def applied(bank: Any, signal: Signal, out: str | None, options: dict[str, Any],
     if not isinstance(bank, FilterBank):
         options = {}
     elif bank.kernel_size is None:
-        whole = torch.as_tensor(np.ascontiguousarray(x[:])).to(device, dtype)
+        whole = torch.from_numpy(np.array(x[:])).to(device, dtype)  # a copy: files are mapped to be read only
         y = bank(whole.reshape(1, signal.channels, *signal.space), **options, memory=memory)[0].cpu().numpy()
         if out is None:
             return y

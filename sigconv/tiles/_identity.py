@@ -15,11 +15,13 @@ from sigconv.tiles._sources import Source
 
 
 def of_op(op: nn.Module) -> dict[str, Any]:
-    """Class, words and SHA-256 of an operation: of its state, and of a bank's kernels."""
+    """Class, words and SHA-256 of an operation: of its state, and of a bank's kernels or responses."""
     found = hashlib.sha256()
     held = dict(op.state_dict()) | dict(op.named_buffers())
     if isinstance(op, FilterBank) and op.kernel_size is not None:
         held["kernels"] = op.taps()
+    elif isinstance(op, FilterBank):
+        held["response"] = op.response((32,) * op.ndim)
     for name in sorted(held):
         value = held[name].detach().cpu()
         found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())

@@ -102,6 +102,7 @@ class Zarr(Store):
         self.done: set[tuple[int, ...]] = set()
         self.complete = self.array.attrs.get("complete") is True
         if not self.complete:
+            self._swept()
             self.done = _read(self.path / DONE)
 
     def written(self, tile: Box) -> None:
@@ -121,12 +122,18 @@ class Zarr(Store):
     def finished(self) -> str:
         """The path of the array that is complete."""
         if not self.complete:
+            self._swept()
             whole = json.loads((self.path / META).read_bytes())
             whole["attributes"]["complete"] = True
             files.write_text(self.path / META, json.dumps(whole, indent=2))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path / DONE)
         return str(self.path)
+
+    def _swept(self) -> None:
+        """Delete what zarr itself had begun to write when it was killed: nobody writes now."""
+        for leftover in (self.path / "c").rglob("*.partial"):
+            leftover.unlink(missing_ok=True)
 
     def given_up(self) -> None:
         """What is done stays, to go on from."""
