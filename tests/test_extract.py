@@ -323,9 +323,9 @@ def test_pooling_inside_a_mask_at_the_strides_own_voxels(tmp_path):
     made.scan(tmp_path / "in" / "s1" / "x.nii.gz")
     mask = np.random.default_rng(1).random((7, 8, 9)) > 0.5
     (tmp_path / "masks" / "s1").mkdir(parents=True)
-    nifti.write(tmp_path / "masks" / "s1" / "x.nii", mask.astype("uint8"), np.eye(4))
-    options = {"pool": ["mean", "max"], "stride": 2}
     volume = nifti.read(tmp_path / "in" / "s1" / "x.nii.gz")
+    nifti.write(tmp_path / "masks" / "s1" / "x.nii", mask.astype("uint8"), volume.affine)
+    options = {"pool": ["mean", "max"], "stride": 2}
     bank = bank_of(3, nifti.rates(volume))
     maps = bank(volume.data[None, None], output="magnitude", stride=2, padding_mode="symmetric")[0]
     inside = maps[:, mask[::2, ::2, ::2]]
