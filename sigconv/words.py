@@ -1,8 +1,9 @@
-"""Things named in one word on a command line: `gabor.pyramid:wavelengths=4,8` or `vgg:D:width=0.5`."""
+"""Things named in one word: `gabor.pyramid:wavelengths=4,8` on a command line, `mean_c0_g1` at the head of a table."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -39,3 +40,14 @@ def options(parts: list[str], taken: Any, whose: str, *, more: bool = False) -> 
         if isinstance(taken, dict) and isinstance(taken.get(name), bool) and not isinstance(given[name], bool):
             raise ValueError(f"option {part!r}: {name} is true or false")
     return given
+
+
+def columns(pools: Iterable[str], channels: int, maps: Sequence[str]) -> list[str]:
+    """The names of pooled features, statistic by statistic; without pools those of the maps themselves.
+
+    >>> columns(["mean"], 2, ["f", "g"]), columns(["mean", "q50"], 1, ["f"]), columns([], 1, ["f"])
+    (['mean_c0_f', 'mean_c0_g', 'mean_c1_f', 'mean_c1_g'], ['mean_f', 'q50_f'], ['f'])
+    """
+    each = [f"c{channel}_" for channel in range(channels)] if channels > 1 else [""]
+    heads = [f"{pool}_" for pool in pools] or [""]
+    return [f"{head}{channel}{name}" for head in heads for channel in each for name in maps]

@@ -116,7 +116,7 @@ def test_f11_stopped_between_a_file_and_its_line_no_line_is_without_its_file(tmp
             raise KeyboardInterrupt
 
     noted = []
-    desk = _desk.Desk(type("Folder", (), {"path": tmp_path, "note": noted.extend})(), 1, False, None)
+    desk = _desk.Desk(type("Folder", (), {"path": tmp_path, "note": noted.extend})(), 1, 1, False, None)
     desk._group.pending = Stopping()
     with pytest.raises(KeyboardInterrupt):
         desk.take({"path": "x", "error": None, "output": "x.npy"}, [("a", "b")])

@@ -1,16 +1,20 @@
 """What fails now and may not another time: memory, time and room; it is tried anew, and ends no other input's work."""
 
 import json
+import os
 
 import extraction_trees as made
+import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from extraction_trees import BANK
 
 import sigconv as sc
 from sigconv import files
-from sigconv.extraction import _config, _run, _work
+from sigconv.extraction import _config, _kinds, _run, _work
 from sigconv.readers import child, zarr
+from sigconv.tiles import _scans
 
 
 def lines(path):
@@ -106,3 +110,64 @@ def test_memory_of_each_job_does_for_a_bank_in_three_axes(tmp_path, monkeypatch,
 def test_the_least_memory_does(tmp_path):
     made.array(tmp_path / "in" / "v.npy", (40, 40, 40))
     assert sc.extract("gabor", tmp_path / "in", tmp_path / "out", memory=_config.LEAST, pool="mean").code == 0
+
+
+SCANS = {
+    "volume.nii": ((20, 19, 18), "float32"),
+    "packed.nii.gz": ((20, 19, 18), "int16"),
+    "run.nii.gz": ((9, 8, 7, 5), "int16"),
+    "surfer.mgz": ((9, 8, 7), "float32"),
+    "flat.nii": ((20, 19), "uint8"),
+    "vectors.nii": ((9, 8, 7, 1, 3), "float32"),
+}
+WAYS = {
+    "maps": (BANK, {"stride": 2}),
+    "chunks": (BANK, {"format": "zarr"}),
+    "numbers": (BANK, {"pool": ["mean", "q50"]}),
+    "time": (BANK, {"ndim": 4}),
+    "frequency": ("riesz", {}),
+    "layer": (torch.nn.Conv3d(1, 2, 3), {}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_large_scans_are_read_slice_by_slice_and_give_the_same_bytes(tmp_path, monkeypatch, way):
+    for name, (shape, dtype) in SCANS.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        nib.save(image(name, np.random.default_rng(1).integers(0, 200, shape).astype(dtype)), tmp_path / "in" / name)
+    bank, options = WAYS[way]
+    whole = sc.extract(bank, tmp_path / "in", tmp_path / "whole", **options)
+    read, slices = [], _scans.Scan.__init__
+    monkeypatch.setattr(
+        _scans.Scan, "__init__", lambda scan, path, ndim: (read.append(path), slices(scan, path, ndim))[1]
+    )
+    monkeypatch.setattr(_kinds, "LARGE", 1)
+    sliced = sc.extract(bank, tmp_path / "in", tmp_path / "sliced", **options)
+    assert sliced.done == whole.done >= 2
+    assert {os.path.basename(path) for path in read} >= ({"run.nii.gz"} if way == "time" else {"volume.nii"})
+    whole, sliced = (made.tree(tmp_path / name) for name in ("whole", "sliced"))
+    for name in [name for name in whole if name.endswith("zarr.json")]:  # tells a file by its bytes, an array by values
+        del whole[name], sliced[name]
+    assert whole == sliced
+
+
+def image(name, values):
+    """A scan; its integers stand for other numbers."""
+    if name.endswith(".mgz"):
+        return nib.MGHImage(values, np.eye(4))
+    made_of = nib.Nifti1Image(values, np.diag([1, 2, 1.5, 1]))
+    if values.dtype.kind != "f":
+        made_of.header.set_slope_inter(0.037, -3)
+    return made_of
+
+
+def test_a_scan_that_turns_out_damaged_at_its_end_has_no_features_when_read_slice_by_slice(tmp_path, monkeypatch):
+    monkeypatch.setattr(_kinds, "LARGE", 1)
+    made.scan(tmp_path / "x.nii.gz", (9, 8, 40))
+    content = bytearray((tmp_path / "x.nii.gz").read_bytes())
+    content[-6] ^= 1  # of its checksum
+    (tmp_path / "x.nii.gz").write_bytes(content)
+    for form in ("auto", "zarr"):
+        (line,) = sc.extract(BANK, tmp_path / "x.nii.gz", tmp_path / form, format=form).failures
+        assert "cannot be unpacked" in line["reason"]
+        assert sorted(made.tree(tmp_path / form)) == [".lock", "extraction.json", "failures.jsonl", "manifest.jsonl"]

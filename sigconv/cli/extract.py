@@ -38,7 +38,7 @@ USAGE = """usage: sigconv extract BANK PATH… -o DIR [--output W] [--stride S[,
   --jobs N        processes (1)
   --memory BYTES  what computing takes in all of them together, such as 2GB (4 GiB, or 512 MiB a process where that is
                   more; 256 MiB a process at least); beside it are each process itself and the file it reads, whole but
-                  for .npy and zarr; with --dask it is for each worker
+                  for .npy, zarr and scans of 32 MiB and more; with --dask it is for each worker
   --device D      cpu (default) or cuda
   --untrusted     files are decoded in a process of little memory
   --strict        stop with 1 at the first file that fails
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
 
             result = extraction.extract(bank, paths, out, client=client, report=heard, **options)
     except (ValueError, TypeError) as error:
-        if worked or isinstance(error, extraction.StrictError):
+        if isinstance(error, extraction.StrictError) or (worked and not isinstance(error, extraction.NoBankError)):
             raise
         raise console.UsageError(" ".join(str(error).split())) from None
     if json:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from sigconv.extraction._desk import NoBankError as NoBankError
 from sigconv.extraction._desk import Report
 from sigconv.extraction._desk import StrictError as StrictError
 from sigconv.extraction._result import Progress as Progress
@@ -62,8 +63,9 @@ def extract(
     *positions), complex64 for output="complex"; in a scan's file they are last.
 
     out has manifest.jsonl, a line an input, failures.jsonl, a line each that has none, and extraction.json. Called
-    again it works on what is new or has changed, by size and SHA-256. Raises ValueError for what cannot be meant, for a
-    folder of another configuration and, if strict, for the first bad file; OSError where out is in use or not writable.
+    again it works on what is new or has changed, by size and SHA-256; features of inputs that are gone, or not given
+    this time, stay. Raises ValueError for what cannot be meant, for a folder of another configuration and, if strict,
+    for the first bad file; OSError where out is in use or not writable.
 
     >>> import tempfile
     >>> import numpy as np
@@ -79,8 +81,7 @@ def extract(
     named = [paths] if isinstance(paths, str | os.PathLike) else list(paths) if isinstance(paths, Iterable) else paths
     if not named:
         raise ValueError("paths is empty: expected files or folders")
-    if not 1 <= int(jobs) <= _run.MOST_JOBS:
-        raise ValueError(f"jobs {jobs!r} must be 1 to {_run.MOST_JOBS}")
+    jobs = _config.whole("jobs", jobs, _run.MOST_JOBS)
     if not isinstance(bank, str | os.PathLike) and (jobs != 1 or client is not None):
         raise ValueError(f"bank {type(bank).__name__} works in this process alone, jobs=1: name it by a word or a file")
     config = _config.of(
@@ -102,9 +103,9 @@ def extract(
         config,
         places,
         os.fsdecode(os.fspath(out)),
-        jobs=int(jobs),
+        jobs=jobs,
         device=device,
-        memory=_config.memory_of(memory, int(jobs)),
+        memory=_config.memory_of(memory, jobs),
         strict=strict,
         untrusted=untrusted,
         client=client,

@@ -60,6 +60,8 @@ class Banks:
         self.output, self.device = output, device
         self.ndim: int | None = None  # axes that it comes in alone
         self.layer = False  # whether it is no FilterBank
+        self._before: list[tuple[nn.Module, bool]] = []  # of a module that was given, whether its parts are in training
+        self._home: torch.device | None = None
         self._make = self._maker(bank)
         self._kept: dict[tuple[int, Any], nn.Module] = {}
 
@@ -82,9 +84,19 @@ class Banks:
         told = f"{rates:g}" if isinstance(rates, float) else ",".join(f"{rate:g}" for rate in rates)
         return found, f"{ndim}-D fs={told}"
 
+    def restore(self) -> None:
+        """A module that was given, back where it was, and in training if it was."""
+        for part, training in self._before:
+            part.training = training
+        if self._before and self._home is not None:
+            self._before[0][0].to(self._home)
+
     def _maker(self, bank: dict[str, Any]) -> Maker:
         if "object" in bank:
-            return self._module(bank["object"])
+            given = bank["object"]
+            self._before = [(part, part.training) for part in given.modules()]
+            self._home = next((t.device for t in (*given.parameters(), *given.buffers())), None)
+            return self._module(given)
         if "run" in bank:
             return self._module(_found(bank["run"], bank["node"]))
         try:
@@ -168,7 +180,8 @@ def _found(folder: str, node: str) -> nn.Module:
     modules = dict(network.named_modules())
     if node:
         if node not in modules:
-            raise BankError(f"bank {folder!r} has no node {node!r}: {console.nearest(node, modules)}")
+            names = [name for name in modules if name]
+            raise BankError(f"bank {folder!r} has no node {node!r}: {console.nearest(node, names)}")
         return modules[node]
     banks = [module for module in modules.values() if isinstance(module, FilterBank)]
     layers = [module for module in modules.values() if getattr(module, "weight", None) is not None]

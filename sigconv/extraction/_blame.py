@@ -16,8 +16,8 @@ class InputError(Exception):
         text = " ".join(str(error).split()) or type(error).__name__
         told = isinstance(error, ValueError | OSError | ImportError)
         super().__init__(text[:500] if told else f"{type(error).__name__}: {text[:500]}")
-        self.lasting = isinstance(error, ValueError) and not isinstance(error, files.PassingError)
         self.bank = isinstance(error, _banks.BankError)
+        self.lasting = isinstance(error, ValueError) and not (self.bank or isinstance(error, files.PassingError))
 
 
 @contextlib.contextmanager

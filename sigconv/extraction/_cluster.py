@@ -72,6 +72,8 @@ def run(client: Any, setup: Record, tasks: list[Record], desk: Desk) -> None:
         given[future] = batch
         done.add(future)
 
+    _take(json.loads(client.submit(batch_done, words, "[]", pure=False).result()), desk)  # whether it can be done
+    desk.open()
     try:
         for _ in range(min(most, len(waiting))):
             hand_in(waiting.pop())
@@ -116,7 +118,7 @@ def _again(batch: list[Record], waiting: list[list[Record]], desk: Desk) -> None
 
 def batch_done(setup: str, tasks: str) -> str:
     """What a worker does: features made, written and made to last; the lines of them, in JSON."""
-    from sigconv.extraction import _banks, _formats
+    from sigconv.extraction import _formats
     from sigconv.extraction._work import Work
 
     with _busy:
@@ -129,7 +131,7 @@ def batch_done(setup: str, tasks: str) -> str:
             lines = [work.done(task) for task in json.loads(tasks)]
             pending, work.group.pending = work.group.pending, []
             files.Group(pending).commit(work.out)
-        except _banks.BankError as error:
+        except ValueError as error:  # no such bank, statistic or device
             lines = [{"usage": str(error)}]
         except _formats.WriteError as error:
             lines = [{"unwritable": [error.errno, error.strerror]}]

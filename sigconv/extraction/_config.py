@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import os
 import pkgutil
 import re
@@ -19,6 +20,7 @@ POOL = re.compile(r"[a-z]+[0-9]{0,3}")
 LEAST = 256 << 20  # bytes that a cap must leave to each process: a bank of 20 filters in three axes takes 192 MiB
 EACH = 512 << 20  # bytes for each process where no cap is given: blocks are whole, however many processes there are
 USUAL = 4 << 30  # bytes for all of them, where that is more
+MOST_STRIDE, MOST_AXES = 1 << 30, 16
 MOST_YAML = 1 << 16
 DEEPEST = 20  # lists in lists
 OPENING = ("FlowSequenceStartToken", "FlowMappingStartToken", "BlockSequenceStartToken", "BlockMappingStartToken")
@@ -66,14 +68,9 @@ def of(
     for name in pools:
         if not POOL.fullmatch(str(name)):
             raise ValueError(f"pool {name!r} is no name of a statistic, such as mean, std, energy or q50")
-    steps = [int(n) for n in stride] if isinstance(stride, list | tuple) else [int(stride)]
-    if not steps or min(steps) < 1:
-        raise ValueError(f"stride {stride!r} must be at least 1")
-    if ndim is not None and not 1 <= int(ndim) <= 16:
-        raise ValueError(f"ndim {ndim!r} must be 1 to 16")
-    rates = None if fs is None else [float(n) for n in (fs if isinstance(fs, list | tuple) else [fs])]
-    if rates is not None and not all(0 < rate < float("inf") for rate in rates):
-        raise ValueError(f"fs {fs!r} must be above 0 samples per unit")
+    steps = [whole("stride", step, MOST_STRIDE) for step in _each("stride", stride)]
+    axes = None if ndim is None else whole("ndim", ndim, MOST_AXES)
+    rates = None if fs is None else [_rate(rate) for rate in _each("fs", fs)]
     word = _format(format, bool(pools), output)
     if mask is not None and not pools:
         raise ValueError(f"mask {os.fspath(mask)!r} is where statistics are taken: give pool too, such as mean")
@@ -88,10 +85,44 @@ def of(
         "pool": pools,
         "mask": marked,
         "format": word,
-        "ndim": None if ndim is None else int(ndim),
+        "ndim": axes,
         "fs": None if rates is None else rates[0] if len(rates) == 1 else rates,
     }
     return Config(plan, made, masks)
+
+
+def whole(name: str, value: Any, most: int) -> int:
+    """A whole number of 1 to most; ValueError with its name for anything else.
+
+    >>> whole("jobs", 4, 256)
+    4
+    """
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = 0
+    if not 1 <= found <= most or isinstance(value, bool):
+        raise ValueError(f"{name} {value!r} must be a whole number of 1 to {most}")
+    return found
+
+
+def _each(name: str, value: Any) -> list[Any]:
+    """One value for all axes or one of each, from a number, a list, a tuple or an array."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    found = list(value) if isinstance(value, list | tuple) else [value]
+    if not found:
+        raise ValueError(f"{name} {value!r} is empty: expected a number, or one of each axis")
+    return found
+
+
+def _rate(value: Any) -> float:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ValueError(f"fs {value!r} must be a number above 0, of samples per unit")
+    return found
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
@@ -107,6 +138,10 @@ def _format(word: str, pooled: bool, output: str) -> str:
     _one_of("format", word, known)
     if pooled and output == "complex":
         raise ValueError("output 'complex' has no statistics: take magnitude, energy, real or imag")
+    if word == "parquet":
+        from sigconv.extraction import _table
+
+        _table.library()  # said now if it is not there, and not when all is done
     return "tsv" if pooled and word == "auto" else word
 
 
@@ -190,6 +225,11 @@ def _yaml(path: str) -> dict[str, Any]:
             depth += (word in OPENING) - (word in CLOSING)
             if isinstance(token, yaml.AliasToken) or depth > DEEPEST:
                 raise ValueError("it repeats parts by *name, or is nested deeper than any bank is")
+        top = yaml.compose(text, yaml.SafeLoader)
+        keys = [key.value for key, _ in top.value] if isinstance(top, yaml.MappingNode) else []
+        again = [key for key in keys if keys.count(key) > 1]
+        if again:
+            raise ValueError(f"it says {again[0]!r} twice")
         found = yaml.safe_load(text)
         json.dumps(found, allow_nan=False)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:

@@ -22,15 +22,25 @@ class StrictError(ValueError):
     """The first failure of an extraction that is to stop there."""
 
 
-class Desk:
-    """Takes what is done, makes it last, counts it."""
+class NoBankError(ValueError):
+    """The bank is none for any of the inputs: it is the bank that is wrong."""
 
-    def __init__(self, folder: Folder, total: int, strict: bool, report: Report | None) -> None:
-        self.folder, self.total, self.strict, self.report = folder, total, strict, report
+
+class Desk:
+    """Takes what is done, makes it last, counts it: total of all inputs, those done before left out."""
+
+    def __init__(self, folder: Folder, inputs: int, total: int, strict: bool, report: Report | None) -> None:
+        self.folder, self.inputs, self.total, self.strict, self.report = folder, inputs, total, strict, report
         self.done = self.failed = self.bytes = 0
         self._group, self._lines = files.Group(), list[Record]()
         self._begun = self._since = time.monotonic()
-        self._bankless = 0
+        self._bankless, self._opened = 0, False
+
+    def open(self) -> None:
+        """The work can be done: what is computed is told in DIR, before anything else is written there."""
+        if not self._opened:
+            self.folder.begun()
+            self._opened = True
 
     def take(self, line: Record, pending: Iterable[tuple[str, str]] = ()) -> None:
         """The line of an input that has been worked at, and the files that wait for their names."""
@@ -49,8 +59,8 @@ class Desk:
             if self.strict:
                 raise StrictError(told(line))
             self._bankless += bankless
-            if self._bankless == self.total:  # no input has a bank: it is the bank's fault
-                raise console.UsageError(line["error"])
+            if self._bankless == self.inputs:
+                raise NoBankError(line["error"])
         self.tick()
 
     def tick(self) -> None:
@@ -65,6 +75,8 @@ class Desk:
     def commit(self) -> None:
         """Files first, then the lines that say that they are there."""
         with console.held():
+            if self._lines:
+                self.open()
             self._group.commit(self.folder.path)
             lines, self._lines = self._lines, []
             self.folder.note(lines)

@@ -19,8 +19,8 @@ from typing import Any
 
 from sigconv import files
 from sigconv.extraction import _config, _inputs, _leftovers, _table
+from sigconv.extraction._names import FAILURES, JOURNAL, MANIFEST, RECORD
 
-MANIFEST, FAILURES, JOURNAL = "manifest.jsonl", "failures.jsonl", "journal.jsonl"
 MOST_BYTES = 1 << 34  # of a manifest
 
 Line = dict[str, Any]
@@ -39,7 +39,7 @@ class Folder:
         self._open()
 
     def _open(self) -> None:
-        there = self.path / _inputs.RECORD
+        there = self.path / RECORD
         self._fresh = not there.exists()  # nothing in it is ours
         if not self._fresh:
             earlier = _object(there)
@@ -107,12 +107,12 @@ class Folder:
 
     def begun(self) -> None:
         """Say what is computed here, before anything is; sweep what a killed run left."""
-        self._keep(_inputs.RECORD, self._record(self.banks))
+        self._keep(RECORD, self._record(self.banks))
         self.sweep()
 
     def sweep(self) -> None:
         """Delete what has no name yet, where features go."""
-        own = {_inputs.RECORD, MANIFEST, FAILURES, self.config.table}
+        own = {RECORD, MANIFEST, FAILURES, self.config.table}
         _leftovers.sweep(self.path, self._places, own)
 
     def known(self, one: _inputs.Input, mask: str | None) -> Line | None:
@@ -187,7 +187,7 @@ class Folder:
         used = {line["bank"] for line in lines if line.get("bank")}
         self._keep(MANIFEST, "".join(map(_text, lines)))
         self._keep(FAILURES, "".join(map(_text, told)))
-        self._keep(_inputs.RECORD, self._record({key: value for key, value in self.banks.items() if key in used}))
+        self._keep(RECORD, self._record({key: value for key, value in self.banks.items() if key in used}))
         return told
 
     def _kept(self, line: Line) -> bool:
@@ -281,7 +281,7 @@ def _object(path: Path) -> Any:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ValueError(f"{os.fspath(path)!r} is damaged: name another folder, or delete it to begin anew")
+        raise ValueError(f"{os.fspath(path)!r} is damaged: name another folder")
     return found
 
 

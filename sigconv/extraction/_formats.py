@@ -71,8 +71,9 @@ def placed(fs: tuple[float, ...]) -> Any:
 
 
 def _header(file: Any, y: np.ndarray) -> None:
-    told = {"descr": np.lib.format.dtype_to_descr(y.dtype), "fortran_order": False, "shape": y.shape}
-    np.lib.format.write_array_header_1_0(file, told)
+    from sigconv.readers import npy
+
+    file.write(npy.header(y.shape, y.dtype))
 
 
 def _pour(file: Any, y: np.ndarray) -> None:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sigconv import files
 from sigconv.extraction import _kinds, _names
+from sigconv.readers import _pairs
 
-RECORD = "extraction.json"  # a folder that holds this one is what an extraction wrote
 BLOCK = 1 << 20
 
 
@@ -45,7 +45,7 @@ def found(paths: Iterable[str], out: str, wanted: str) -> Found:
     roots = {_names.identity(out)}
     for path in paths:
         path = path.rstrip(os.sep) or path  # as it comes from the shell's completion
-        path = _pair(path, ".img", ".hdr") or path  # the image of a pair is read by its header
+        path = _pairs.other(path, ".img", ".hdr") or path  # the image of a pair is read by its header
         if os.path.isdir(path) and not _is_zarr(path):
             top, walked = path, list(_walk(path, roots))
         else:
@@ -88,7 +88,7 @@ def _walk(folder: str, roots: set[tuple[int, int]]) -> Iterator[tuple[str, str]]
                 yield entry.path, ""
         elif _is_zarr(entry.path):
             yield entry.path, ""
-        elif _names.identity(entry.path) not in roots and not os.path.exists(os.path.join(entry.path, RECORD)):
+        elif _names.identity(entry.path) not in roots and not os.path.exists(os.path.join(entry.path, _names.RECORD)):
             yield from _walk(entry.path, roots)
 
 
@@ -103,22 +103,12 @@ def _is_zarr(path: str) -> bool:
 
 def _half(path: str) -> bool:
     """Whether a file is the image of a pair, which its header stands for."""
-    return _pair(path, ".img", ".hdr") is not None
-
-
-def _pair(path: str, ending: str, wanted: str) -> str | None:
-    """The other file of a pair, packed or not, where there is one."""
-    small = path.lower()
-    bare = path[:-3] if small.endswith(".gz") else path
-    if not bare.lower().endswith(ending):
-        return None
-    others = [bare[: -len(ending)] + end + packed for end in (wanted, wanted.upper()) for packed in ("", ".gz")]
-    return next((other for other in others if os.path.exists(other)), None)
+    return _pairs.other(path, ".img", ".hdr") is not None
 
 
 def parts(path: str) -> list[str]:
     """The files an input is made of: itself, and the image that belongs to a header."""
-    image = _pair(path, ".hdr", ".img")
+    image = _pairs.other(path, ".hdr", ".img")
     return [path] if image is None else [path, image]
 
 

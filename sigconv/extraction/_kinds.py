@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 Door = Callable[..., Any]
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+LARGE = 1 << 25  # bytes of a scan's file from which on it is read slice by slice
 MOST_EMPTY = 1 << 30  # bytes that a zarr array without chunks may claim
 
 
@@ -40,6 +41,12 @@ class Signal(NamedTuple):
     def channels(self) -> int:
         """How many channels there are."""
         return 1 if len(self.x.shape) == len(self.axes) else int(self.x.shape[0])
+
+    def values(self) -> Any:
+        """All of x, (channels, *space), as a NumPy array of its own."""
+        import numpy as np
+
+        return np.array(self.x[(slice(None),) * len(self.x.shape)]).reshape(self.channels, *self.space)
 
 
 class Asked(NamedTuple):
@@ -92,19 +99,35 @@ def _scan(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
 
     from sigconv.readers import nifti
 
-    volume = door("nifti", path)
     ndim = asked.ndim or asked.bank or 3
     if ndim not in (3, 4):
         raise ValueError(f"{path!r} is a scan, of 3 axes or 4 with time: {ndim} are asked for")
-    data, rates = volume.data, nifti.rates(volume)
-    data = data.reshape(*data.shape, *[1] * (ndim - data.ndim))
-    rates = (*rates, *[1.0] * 4)[:ndim]
-    channels = np.moveaxis(data, range(ndim, data.ndim), range(data.ndim - ndim))
-    x = channels.reshape(-1, *data.shape[:ndim])
-    time = volume.meta.get("units", ("mm", "sec"))[1]
+    x = _sliced(path, ndim) if door is read else None
+    if x is not None:
+        head = x.header
+    else:
+        volume = door("nifti", path)
+        data = volume.data.reshape(*volume.data.shape, *[1] * (ndim - volume.data.ndim))
+        channels = np.moveaxis(data, range(ndim, data.ndim), range(data.ndim - ndim))
+        x = channels.reshape(-1, *data.shape[:ndim])
+        head = nifti.Header(volume.data.shape, volume.data.dtype, volume.affine, volume.meta, 0)
+    rates = (*nifti.rates(head), *[1.0] * 4)[:ndim]
+    time = head.meta.get("units", ("mm", "sec"))[1]
     units = ("mm", "mm", "mm", "s" if time in nifti.SECONDS else "unknown")[:ndim]
-    head = nifti.Header(volume.data.shape, volume.data.dtype, volume.affine, volume.meta, 0)
     yield Signal(None, x, asked.fs or rates, ("x", "y", "z", "time")[:ndim], units, head)
+
+
+def _sliced(path: str, ndim: int) -> Any:
+    """A large scan whose voxels stay in its file; None for one that is read whole, small or of more axes."""
+    from sigconv.readers import _pairs, nifti
+
+    if os.path.getsize(_pairs.other(path, ".hdr", ".img") or path) < LARGE:
+        return None
+    if not ndim <= len(nifti.header(path).shape) <= ndim + 1:
+        return None
+    from sigconv.tiles import _scans
+
+    return _scans.Scan(path, ndim)
 
 
 def _video(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
@@ -150,6 +173,8 @@ def _empty(path: str) -> bool:
 
 def _plain(x: Any, path: str, asked: Asked, fs: float | None) -> Signal:
     ndim = asked.ndim or asked.bank or len(x.shape)
+    if not x.shape:
+        raise ValueError(f"{path!r} holds one number, which has no axes: there is nothing to filter")
     if len(x.shape) not in (ndim, ndim + 1) or 0 in x.shape:
         raise ValueError(f"{path!r} has shape {tuple(x.shape)}: expected {ndim} axes, or channels before {ndim} axes")
     if x.dtype.kind not in "biufc":

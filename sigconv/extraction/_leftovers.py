@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sigconv import files
-from sigconv.extraction import _inputs
+from sigconv.extraction._names import RECORD
 
 ZARR = ".zarr"
 MAPS = ".maps."  # how the names of folders begin in which large maps are made
@@ -57,7 +57,7 @@ def _mark(name: str) -> str:
 def _anothers(root: Path, place: str) -> bool:
     """Whether a folder below root is, or is in, what another extraction wrote."""
     while place:
-        if (root / place / _inputs.RECORD).exists():
+        if (root / place / RECORD).exists():
             return True
         place = os.path.dirname(place)
     return False

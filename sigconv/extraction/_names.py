@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sigconv import files
 from sigconv.extraction import _kinds
 
+RECORD = "extraction.json"  # a folder that holds this one is what an extraction wrote
+MANIFEST, FAILURES, JOURNAL = "manifest.jsonl", "failures.jsonl", "journal.jsonl"
+OWN = (RECORD, MANIFEST, FAILURES, JOURNAL, files.LOCK, *(f"features.{ending}" for ending in _kinds.TABLES))
 LONGEST = 255  # bytes of a name, nearly everywhere
 MARK = 8  # hexadecimal digits that tell names apart which were cut
 
@@ -73,8 +77,14 @@ def _named(place: Place, folder: str, full: bool, wanted: str) -> tuple[str, str
     ending = _kinds.ending_of(base)
     more = _kinds.extension(place.kind, wanted, ending) if place.kind else ""
     stem = base if full or not place.kind else base[: len(base) - len(ending)] if ending else base
-    head = os.path.join(folder, head) if folder else head
+    head = _others(os.path.join(folder, head) if folder else head)
     return os.path.join(head, base), os.path.join(head, shortened(stem, more))
+
+
+def _others(folder: str) -> str:
+    """A folder below DIR that is none of DIR's own files: one that bears such a name gets digits of its own."""
+    first, sign, rest = folder.partition(os.sep)
+    return f"{first}-{_digits(first)}{sign}{rest}" if first in OWN else folder
 
 
 def shortened(stem: str, ending: str) -> str:
@@ -86,7 +96,7 @@ def shortened(stem: str, ending: str) -> str:
     whole = os.fsencode(stem + ending)
     if len(whole) <= LONGEST:
         return stem + ending
-    mark = "-" + hashlib.sha256(whole).hexdigest()[:MARK] + ending
+    mark = f"-{_digits(stem + ending)}{ending}"
     room, kept = LONGEST - len(os.fsencode(mark)), stem
     while len(os.fsencode(kept)) > room:  # by letters, so that none is torn
         kept = kept[:-1]
@@ -108,7 +118,12 @@ def _apart(pair: tuple[str, str], above: set[str]) -> tuple[str, str]:
         return pair
     head, base = os.path.split(output)
     stem, ending = os.path.splitext(base)
-    return name, os.path.join(head, f"{stem}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:MARK]}{ending}")
+    return name, os.path.join(head, f"{stem}-{_digits(name)}{ending}")
+
+
+def _digits(name: str) -> str:
+    """What tells a name from all others."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:MARK]
 
 
 def _own(tops: Sequence[str]) -> dict[str, str]:

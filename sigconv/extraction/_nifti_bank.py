@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sigconv import filters, nd
+from sigconv import filters, nd, words
 from sigconv.filters import FilterBank, _pools
 from sigconv.readers import nifti
 
@@ -82,6 +82,12 @@ class NiftiFilterBank(TransformerMixin, BaseEstimator):
         self.mask_ = None if self.mask is None else nifti.volume_of(self.mask)
         return self
 
+    def fit_transform(self, imgs: Any, y: Any = None) -> Any:
+        """fit, then transform, of scans that may come once only, as from a generator."""
+        scans, several = _listed(imgs)
+        given = scans if several else scans[0]
+        return self.fit(given, y).transform(given)
+
     def transform(self, imgs: Any) -> Any:
         """Maps, a Volume for each scan; with pool one row of features for each."""
         check_is_fitted(self)
@@ -96,9 +102,7 @@ class NiftiFilterBank(TransformerMixin, BaseEstimator):
         del input_features
         check_is_fitted(self)
         pools = [] if self.pool is None else _pools.named(self.pool)
-        channels = [f"c{c}_" for c in range(self.n_channels_)] if self.n_channels_ > 1 else [""]
-        maps = [f"{c}{name}" for c in channels for name in self.bank_.names]
-        return np.array([f"{p}_{one}" for p in pools for one in maps] if pools else maps, dtype=object)
+        return np.array(words.columns(pools, self.n_channels_, self.bank_.names), dtype=object)
 
     def _bank(self, volume: nifti.Volume) -> FilterBank:
         bank = self.bank
@@ -126,7 +130,7 @@ class NiftiFilterBank(TransformerMixin, BaseEstimator):
         if self.pool is None:
             return _placed(y if inside is None else np.where(inside, y, 0), volume, steps)
         rows = torch.from_numpy(y.reshape(len(y), -1) if inside is None else y[:, inside])
-        return np.concatenate([pool(rows).numpy() for pool in _pools.named(self.pool).values()])
+        return _pools.pooled(_pools.named(self.pool), rows).numpy().reshape(-1)
 
     def _responses(self, bank: FilterBank, x: np.ndarray) -> np.ndarray:
         """(channels·filters, *positions): in tiles, or whole of a bank made in frequency, which sees all."""
@@ -163,6 +167,8 @@ def _inside(mask: nifti.Volume, volume: nifti.Volume) -> np.ndarray:
         raise ValueError(f"mask has shape {mask.data.shape}, and the scan {volume.data.shape}: resample it first")
     if not np.allclose(mask.affine, volume.affine, atol=OFF):
         raise ValueError("mask lies elsewhere than the scan, by its affine: resample it first")
+    if not np.isfinite(mask.data).all():
+        raise ValueError("mask holds what is no number: expected 0 outside, anything else inside")
     return np.asarray(mask.data.reshape(shape) != 0)
 
 

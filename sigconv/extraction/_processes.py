@@ -122,6 +122,7 @@ def _take(worker: Worker, answers: list[Record], desk: Desk) -> None:
             worker.waiting.popleft()
             desk.take(answer["line"], [(made, final) for made, final in answer["pending"]])
         elif "ready" in answer:
+            desk.open()
             worker.ready = True
         elif "usage" in answer:
             raise ValueError(answer["usage"])

@@ -36,15 +36,14 @@ def run(
             raise ValueError(f"nothing to read in {', '.join(map(repr, paths))}: {found.passed} files are of no kind")
         folder.expect(found.inputs)
         tasks, failures = _planned(folder, found.inputs, config, strict)
-        desk = Desk(folder, len(tasks) + len(failures), strict, report)
+        desk = Desk(folder, len(found.inputs), len(tasks) + len(failures), strict, report)
         setup: Record = {"config": config.plan, "bank": config.bank, "out": os.path.abspath(out), "device": device}
         setup |= {"memory": memory // jobs, "untrusted": untrusted}
         try:
             if tasks or failures:
-                folder.begun()
+                _work(setup, tasks, jobs, client, desk)
                 for line in failures:
                     desk.take(line)
-                _work(setup, tasks, jobs, client, desk)
                 desk.commit()
                 folder.sweep()
         except StrictError:
@@ -83,6 +82,8 @@ def _planned(
         elif one.why:
             empty = {"path": one.path, "name": one.name, "kind": one.kind, "size": None, "sha256": None}
             failures.append({**empty, "output": None, "error": one.why, "lasting": False})
+            if strict:
+                raise StrictError(told(failures[0]))
         else:
             output = config.table or one.output
             tasks.append({"path": one.path, "name": one.name, "kind": one.kind, "output": output, "mask": mask})
@@ -110,6 +111,7 @@ def _here(setup: Record, tasks: list[Record], desk: Desk) -> None:
 
     work = Work(setup)
     with contextlib.closing(work):
+        desk.open()
         for task in tasks:
             line = work.done(task)
             pending, work.group.pending = work.group.pending, []

@@ -25,8 +25,7 @@ class Statistics:
         found = np.empty((len(self.pools), len(y)), np.float32)
         for number, one in enumerate(y):  # one at a time: maps may be larger than memory together
             values = torch.from_numpy(np.ascontiguousarray(one if inside is None else one[inside]).reshape(1, -1))
-            for row, pool in enumerate(self.pools.values()):
-                found[row, number] = float(pool(values)[0])
+            found[:, number] = _pools.pooled(self.pools, values)[:, 0].numpy()
         return found.reshape(-1)
 
 
@@ -62,7 +61,7 @@ def mask(door: _kinds.Door, path: str, signal: _kinds.Signal) -> np.ndarray:
     both = found.like is not None and signal.like is not None
     if both and not np.allclose(found.like.affine, signal.like.affine, atol=1e-3):
         raise ValueError(f"mask {path!r} lies elsewhere: its affine is not its input's")
-    values = np.asarray(found.x[:]).reshape(found.space)
+    values = found.values()[0]
     if not np.isfinite(values).all():
         raise ValueError(f"mask {path!r} holds what is no number: expected 0 outside, anything else inside")
     return values != 0

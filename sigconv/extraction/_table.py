@@ -6,6 +6,8 @@ import io
 import json
 from typing import Any
 
+from sigconv import words
+
 Line = dict[str, Any]
 
 
@@ -16,9 +18,7 @@ def columns(line: Line, banks: dict[str, Any], pools: list[str]) -> list[str]:
     ['mean_c0_f', 'mean_c0_g', 'mean_c1_f', 'mean_c1_g']
     """
     bank = banks[line["bank"]]
-    several = line["channels"] > 1 and "mixes" not in bank
-    channels = [f"c{channel}_" for channel in range(line["channels"])] if several else [""]
-    return [f"{pool}_{channel}{name}" for pool in pools for channel in channels for name in bank["filters"]]
+    return words.columns(pools, 1 if "mixes" in bank else line["channels"], bank["filters"])
 
 
 def rows(lines: list[Line], banks: dict[str, Any], pools: list[str]) -> tuple[list[str], list[list[Any]]]:

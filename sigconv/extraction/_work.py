@@ -35,8 +35,7 @@ class Work:
     def __init__(self, setup: dict[str, Any]) -> None:
         self.out, self.plan, self.memory = setup["out"], setup["config"], setup["memory"]
         self.device = setup["device"]
-        if self.device != "cpu":
-            torch.zeros(1, device=self.device)  # said now if it is not there
+        _there(self.device)
         self.banks = _banks.Banks(setup["bank"], self.plan["output"], self.device)
         self.banks.settle(self.plan["fs"])
         if self.banks.layer:
@@ -49,7 +48,8 @@ class Work:
         self.door: _kinds.Door = self._guarded if setup["untrusted"] else _kinds.read
 
     def close(self) -> None:
-        """End the child that reads, if there is one."""
+        """End the child that reads, if there is one; a module that was given is as it was."""
+        self.banks.restore()
         if self._child is not None:
             self._child.__exit__(None, None, None)
             self._child = None
@@ -167,14 +167,17 @@ class Work:
         """Straight into a zarr array, tile by tile; a killed run's is gone on with where it is of the same input."""
         bank = self._bank(signal, found)
         with blamed(writing=True):
-            again = lambda: self._apply(bank, signal, path)
-            try:
-                again()
-            except ValueError as error:
-                if isinstance(error, files.PassingError) or not os.path.isfile(os.path.join(path, "zarr.json")):
+            for last in (False, True):
+                try:
+                    self._apply(bank, signal, path)
+                    break
+                except files.PassingError:
                     raise
-                shutil.rmtree(path)  # of an input that has changed
-                again()
+                except ValueError:  # it is of an input that has changed; the second time: of one that is damaged
+                    there = os.path.isfile(os.path.join(path, "zarr.json"))
+                    shutil.rmtree(path, ignore_errors=True)
+                    if last or not there:
+                        raise
             found["shape"] = _formats.describe_zarr(path, self._attributes(found, sha256))
         self._describe(bank, found)
 
@@ -268,17 +271,27 @@ class Work:
 def applied(bank: Any, signal: Signal, out: str | None, options: dict[str, Any], memory: int, device: str) -> Any:
     """A bank over a signal, in blocks whose bits depend on nothing but the bank; one made in frequency sees all."""
     from sigconv import tiles
+    from sigconv.tiles import _scans
 
     x, dtype = signal.x, torch.complex64 if signal.x.dtype.kind == "c" else torch.float32
     if not isinstance(bank, FilterBank):
-        options = {}
+        x, options = signal.values() if isinstance(x, _scans.Scan) else x, {}
     elif bank.kernel_size is None:
-        whole = torch.from_numpy(np.array(x[:])).to(device, dtype)  # a copy: files are mapped to be read only
-        y = bank(whole.reshape(1, signal.channels, *signal.space), **options, memory=memory)[0].cpu().numpy()
+        whole = torch.from_numpy(signal.values()).to(device, dtype)
+        y = bank(whole[None], **options, memory=memory)[0].cpu().numpy()
         if out is None:
             return y
         raise ValueError("a bank made in frequency sees all of a signal: its maps go to npy, npz or nifti")
+    x = x.path if isinstance(x, _scans.Scan) else x
     return tiles.apply(bank, x, out, memory=memory, dtype=dtype, device=None if device == "cpu" else device, **options)
+
+
+def _there(device: str) -> None:
+    """ValueError where there is no such device."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} cannot be had here: {str(error).splitlines()[0]}") from None
 
 
 def _alone(function: Any, *given: Any) -> Any:

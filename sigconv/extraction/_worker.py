@@ -35,15 +35,15 @@ def _serve(setup: dict[str, Any], lines: Any, say: Any) -> None:
     import torch
 
     torch.set_num_threads(setup["threads"])
-    from sigconv.extraction import _banks, _formats
+    from sigconv.extraction import _formats
     from sigconv.extraction._work import Work
 
     try:
         work = Work(setup)
-    except _banks.BankError as error:
+    except ValueError as error:  # no such bank, statistic or device: told by the parent
         say({"usage": str(error)})
         return
-    except Exception as error:  # no device, no such option: told by the parent
+    except Exception as error:
         say({"failed": " ".join(str(error).split()) or type(error).__name__})
         return
     say({"ready": os.getpid()})

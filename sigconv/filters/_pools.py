@@ -38,6 +38,13 @@ def named(names: str | Sequence[str]) -> dict[str, Pool]:
     return {name: POOLS[name] if name in POOLS else partial(quantile, share=int(name[1:]) / 100) for name in wanted}
 
 
+def pooled(pools: dict[str, Pool], y: Tensor) -> Tensor:
+    """Every statistic of values along the last axis, (…, n) -> (statistics, …); ValueError for complex values."""
+    if y.is_complex():
+        raise ValueError("maps are complex, and have no statistics: take output magnitude, energy, real or imag")
+    return torch.stack([pool(y) for pool in pools.values()])
+
+
 def quantile(y: Tensor, share: float) -> Tensor:
     """What this share of the values lies below, (…, n) -> (…), linear between two; NaN where one is.
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sigconv import nd
+from sigconv import nd, words
 from sigconv.filters import _pools
 
 try:
@@ -65,21 +65,19 @@ class FilterBankTransformer(TransformerMixin, BaseEstimator):
         rows = self._rows(X)
         if rows.shape[1] != self.n_channels_:
             raise ValueError(f"X has {rows.shape[1]} channels, and {self.n_channels_} when fitted")
-        pools, found = _pools.named(self.pool).values(), []
+        pools, found = _pools.named(self.pool), []
         with torch.no_grad():
             for first in range(0, len(rows), self.batch_size):
                 batch = rows[first : first + self.batch_size]
                 y = self.bank(batch, output=self.output, stride=self.stride, padding_mode=self.padding_mode).flatten(2)
-                found.append(torch.cat([pool(y) for pool in pools], 1))
+                found.append(_pools.pooled(pools, y).movedim(0, 1).flatten(1))
         return torch.cat(found).cpu().numpy() if found else np.zeros((0, len(self.get_feature_names_out())))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The name of every column."""
         del input_features
         check_is_fitted(self)
-        pools, several = _pools.named(self.pool), self.n_channels_ > 1
-        channels = [f"c{c}_" if several else "" for c in range(self.n_channels_)]
-        return np.array([f"{p}_{c}{n}" for p in pools for c in channels for n in self.bank.names], dtype=object)
+        return np.array(words.columns(_pools.named(self.pool), self.n_channels_, self.bank.names), dtype=object)
 
     def _rows(self, X: Any) -> torch.Tensor:  # noqa: N803
         """(n, channels, *space) floating, on the bank's device."""

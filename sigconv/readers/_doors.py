@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from sigconv.readers import _mgh, _nifti_header
+from sigconv.readers import _mgh, _nifti_header, _pairs
 from sigconv.readers._voxels import Fail, Layout, check, failing, opened
 
 HEAD = 544  # bytes that show any of the formats
@@ -22,7 +22,7 @@ class Source(NamedTuple):
 def found(path: str | os.PathLike[str]) -> Source:
     """A scan by the name of its file, or of either half of a pair; its sizes are possible."""
     name = os.fspath(path)
-    half = _other(name, ".img", ".hdr")
+    half = _pairs.other(name, ".img", ".hdr")
     if half and _kind(half) in ("pair", "analyze"):
         return _pair(half, name)
     fail = failing(name, "NIfTI")
@@ -34,7 +34,7 @@ def found(path: str | os.PathLike[str]) -> Source:
     kind = _nifti_header.mark_of(head)
     if kind == "single":
         return Source(name, check(_nifti_header.layout(head, fail), most, fail), fail)
-    image = _other(name, ".hdr", ".img") if kind else None
+    image = _pairs.other(name, ".hdr", ".img") if kind else None
     if image is None:
         raise fail(_why(head, kind))
     return _pair(name, image)
@@ -45,7 +45,7 @@ def _pair(name: str, image: str) -> Source:
     fail = failing(name, "NIfTI")
     with opened(name, fail) as (stream, _):
         layout = _nifti_header.layout(_head(stream), fail)
-    if layout.meta["format"] == "analyze" and (table := _other(name, ".hdr", ".mat")):
+    if layout.meta["format"] == "analyze" and (table := _pairs.other(name, ".hdr", ".mat")):
         raise fail(f"its affine is in {os.path.basename(table)!r}, which is not read: convert the scan to NIfTI")
     fail = failing(image, "NIfTI")
     with opened(image, fail) as (_, most):
@@ -62,19 +62,6 @@ def _head(stream: Any) -> bytes:
 def _kind(name: str) -> str:
     with opened(name, failing(name, "NIfTI")) as (stream, _):
         return _nifti_header.mark_of(_head(stream))
-
-
-def _other(name: str, ending: str, wanted: str) -> str | None:
-    """The file beside one of this ending that bears the wanted one, packed or not, in small letters or capitals."""
-    packed = name[-3:] if name.lower().endswith(".gz") else ""
-    bare = name[: len(name) - len(packed)]
-    if not bare.lower().endswith(ending):
-        return None
-    for end in (wanted, wanted.upper()):
-        for pack in dict.fromkeys((packed, "", ".gz")):
-            if os.path.isfile(bare[: -len(ending)] + end + pack):
-                return bare[: -len(ending)] + end + pack
-    return None
 
 
 def _why(head: bytes, kind: str) -> str:

@@ -109,7 +109,7 @@ def whole(path: str, layout: Layout, fail: Fail) -> np.ndarray:
 
 
 def slices(path: str, layout: Layout, count: int | None, fail: Fail) -> Iterator[np.ndarray]:
-    """The values, so many slices at a time (None: some megabytes); after the last the file is read to its end."""
+    """The values, so many slices at a time (None: some megabytes); before the last the file is read to its end."""
     long = layout.shape[layout.axis]
     row = layout.bytes // long
     most = count or max(AT_ONCE // row, 1)
@@ -121,8 +121,9 @@ def slices(path: str, layout: Layout, count: int | None, fail: Fail) -> Iterator
             have += more
             if block is None:
                 raise fail(f"truncated: its header says {layout.start + layout.bytes} bytes, it has {have}")
+            if at + n == long:  # the last are not handed out of a file that turns out damaged behind them
+                _to_the_end(stream, layout, fail)
             yield block
-        _to_the_end(stream, layout, fail)
 
 
 def _block(stream: Any, layout: Layout, n: int, fail: Fail) -> tuple[np.ndarray | None, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from typing import Any, Literal, NamedTuple
@@ -49,12 +50,24 @@ class Described(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """What a .npy file of such an array, in C order, begins with.
+
+    >>> len(header((3, 4), np.dtype("float32"))), header((3, 4), np.dtype("float32"))[:6]
+    (128, b'\\x93NUMPY')
+    """
+    head = io.BytesIO()
+    told: Any = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, told)
+    return head.getvalue()
+
+
 def described(file: Any, name: str, held: int) -> Described:
     """The header that a stream of so many bytes begins with, once it is one of plain numbers that fit into them."""
     try:
         version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = header(file)
+        reads = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = reads(file)
     except Exception as error:  # NumPy reads the header as Python, and fails as Python does
         raise ValueError(f"{name} is not a .npy file: {' '.join(str(error).split())[:120]}") from None
     if dtype.hasobject:
