@@ -17,6 +17,8 @@ from test_recipes import command
 
 import sigconv as sc
 from sigconv import console, extraction, models
+from sigconv.benchmarks import _trees
+from sigconv.benchmarks import extraction as racing
 from sigconv.cli import extract as verb
 from sigconv.extraction import _inputs, _kinds, _work
 from sigconv.filters import gabor, gaussian
@@ -443,6 +445,37 @@ def test_untrusted_files_are_read_elsewhere_and_give_the_same(root, out, tmp_pat
     different = {name for name in ours if ours[name] != theirs[name]}
     assert set(ours) == set(theirs)
     assert different <= {"failures.jsonl", "manifest.jsonl"}, "an error's words may be others"
+
+
+def test_a_tree_of_all_kinds_gives_what_a_plain_loop_gives_and_lists_every_bad_file(tmp_path):
+    """The tree and the loop of `sigconv bench extraction`: the race is one of equal work."""
+    bad = {str(path) for path in _trees.small(tmp_path / "in", 120, bad=7)}
+    result = sc.extract("gabor", tmp_path / "in", tmp_path / "out")
+    assert (result.inputs, result.code, result.passed) == (120, 3, 0)
+    assert {line["path"] for line in result.failures} == bad
+    assert all(line["path"] in line["reason"] for line in result.failures)
+    good = [line for line in lines(result.manifest) if line["error"] is None]
+    endings = {_kinds.ending_of(line["path"]) for line in good}
+    assert endings == {end for end in _trees.SHARES if _trees.written(end)}
+    assert racing.plain(tmp_path / "in", tmp_path / "plain", "cpu") == result.done == 120 - len(bad)
+    for line in good:
+        ours, plain = (_values(tmp_path / place / line["output"]) for place in ("out", "plain"))
+        assert np.allclose(ours, plain, rtol=1e-4, atol=1e-4 * np.abs(plain).max()), line["path"]
+    before = made.times(tmp_path / "out")
+    assert sc.extract("gabor", tmp_path / "in", tmp_path / "out").unchanged == 120
+    assert made.times(tmp_path / "out") == before
+
+
+def _values(path):
+    """All features in a file, one after the other."""
+    from sigconv.readers import zarr
+
+    if path.suffix == ".npz":
+        found = npz.read(path)
+        return np.concatenate([found[name].ravel() for name in ("r0", "r1")])
+    reader = {".npy": npy, ".zarr": zarr}.get(path.suffix, nifti)
+    found = reader.read(path)
+    return (found.data if reader is nifti else found).ravel()
 
 
 def test_every_kind_says_how_it_is_kept():

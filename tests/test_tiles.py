@@ -177,7 +177,14 @@ def test_nan_spreads_as_far_as_untiled():
         ({"tile": 0}, ValueError, "tile 0 must be at least 1"),
         ({"memory": "lots"}, ValueError, "memory 'lots' is not a number of bytes"),
         ({"blend": 1.0}, ValueError, "blend 1.0 is not a part"),
-        ({"dtype": "int8"}, TypeError, "dtype"),
+        ({"dtype": "int8"}, TypeError, "dtype int8 is not one that is computed with"),
+        ({"dtype": "flot32"}, TypeError, "dtype flot32 is not one that is computed with"),
+        ({"dtype": torch.float8_e5m2}, TypeError, "dtype torch.float8_e5m2 is not one that is computed with"),
+        ({"out": ""}, ValueError, r"out '' is no name of a file: expected one that ends in \.zarr, \.npy, \.nii or"),
+        ({"out": "", "blend": 0.5}, ValueError, r"out '' is no name of a file"),
+        ({"out": b"a.npy"}, TypeError, "out is a bytes: expected a path, or an array that is filled"),
+        ({"out": b"a.npy", "blend": 0.5}, TypeError, "out is a bytes: expected a path"),
+        ({"out": "a.zarr", "blend": 0.5}, ValueError, "out 'a.zarr': blended answers go to .npy or .nii"),
         ({"op": riesz.simoncelli(1, ndim=1)}, ValueError, "made in frequency.*blend="),
         ({"op": gaussian.bank(1.0, 1), "output": "imag"}, ValueError, "nothing but zeros"),
         ({"op": torch.nn.ReLU().eval(), "stride": 2}, ValueError, "stride 2 is a bank's option"),
@@ -317,6 +324,46 @@ def test_blend_is_the_approximate_way_for_what_sees_everything(tmp_path):
         tiles.apply(flat, x[None], np.empty((3, *x.shape)), blend=0.3)
     with pytest.raises(ValueError, match="memory '2 GB' is not held to by blend="):
         tiles.apply(flat, x[None], blend=0.3, memory="2 GB")
+
+
+@pytest.mark.parametrize(("blend", "count"), [(0.5, 4 * 4), (0.99, 12 * 10)])
+def test_blended_windows_step_by_a_sample_at_least_and_each_is_told(blend, count):
+    x, told = noise(1, 20, 18), []
+    flat = torch.nn.Identity().eval()
+    found = tiles.apply(flat, x, blend=blend, tile=9, report=lambda *numbers: told.append(numbers))
+    assert np.abs(found - x).max() < 1e-6
+    assert told == [(n, count) for n in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("options", [{}, {"blend": 0.5}], ids=["exact", "blended"])
+@pytest.mark.parametrize("filled", [False, True])
+def test_what_a_dtype_does_not_hold_becomes_infinite_as_the_bank_itself_has_it(options, filled):
+    bank, x = gaussian.bank(1.0, 1), np.array([1.0, 1e300, -1e300, 2.0] * 20)
+    whole = bank(torch.from_numpy(x).float()[None, None])[0].numpy()
+    assert not np.isfinite(whole).all()
+    out = np.zeros((1, 80), np.float32) if filled else None
+    found = tiles.apply(bank, x, out, dtype="float32", tile=40, **options)
+    assert np.array_equal(np.isfinite(found), np.isfinite(whole))
+    kept = np.empty((1, 80), np.float32)
+    tiles.apply(torch.nn.Identity().eval(), x[None], kept)
+    assert np.array_equal(kept[0], torch.from_numpy(x).float().numpy())
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16"])
+def test_bfloat16_of_numpy_s_is_answered_as_float32_which_holds_it(tmp_path, dtype):
+    bank, x = BANKS[1](), noise(300)
+    whole = tiles.apply(bank, torch.from_numpy(x), output="real", dtype=torch.bfloat16)
+    assert whole.dtype == torch.bfloat16
+    for source in (x, x.astype(">f8")):
+        found = tiles.apply(bank, source, output="real", dtype=dtype)
+        assert found.dtype == np.float32
+        assert np.array_equal(found, whole.float().numpy())
+    path = tiles.apply(bank, x, tmp_path / "y.npy", output="real", dtype=dtype)
+    assert np.array_equal(np.load(path, allow_pickle=False), whole.float().numpy())
+    model = torch.nn.Conv1d(1, 2, 3).bfloat16().eval()
+    found = tiles.apply(model, x[None], blend=None)
+    assert np.array_equal(found, tiles.apply(model, torch.from_numpy(x)[None]).float().numpy())
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (3, 5, 6), (3, 0)])

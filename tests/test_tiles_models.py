@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import sigconv as sc
 from sigconv import models, tiles
 from sigconv.summary._reaches import look
-from sigconv.tiles import _cropped, _grid, _meter
+from sigconv.tiles import _cropped, _grid, _meter, _run
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +107,32 @@ def test_poolings_and_norms_of_each_position_tile():
     assert (tiles.apply(Turned().eval(), x, tile=1) - Turned()(x[None])[0]).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Conv2d(2, 2, 3, stride=3), nn.Upsample(scale_factor=2)),
+        nn.Sequential(nn.MaxPool2d(2), nn.ConvTranspose2d(2, 2, 3, stride=3), nn.Conv2d(2, 2, 3)),
+        Foreign(2, 2),
+    ],
+)
+def test_f9_blocks_of_models_are_computed_in_parts_wherever_these_begin(monkeypatch, model):
+    x, real, parts = torch.randn(2, 77, 91), _run.answered, []
+
+    def answered(plan, tile, region, write):
+        if max(plan.grid.largest) > 15:
+            raise MemoryError
+        parts.append(plan.grid.start)
+        real(plan, tile, region, write)
+
+    with torch.no_grad():
+        whole = model.eval()(x[None])[0]
+    monkeypatch.setattr(_run, "answered", answered)
+    with pytest.warns(UserWarning, match="computed in parts"):
+        found = tiles.apply(model, x)
+    assert len(set(parts)) > 4
+    assert (found - whole).abs().max() <= 1e-5 * whole.abs().max()
+
+
 class Far(nn.Module):
     """Statistics by hand, where no rule sees them."""
 
@@ -120,7 +146,21 @@ class Hidden(torch.autograd.Function):
         return x.abs().mean() + 1
 
 
+class Counted(nn.Module):
+    """A mean that leaves the tensors, where no rule sees it; half of the answers are not a number."""
+
+    def forward(self, x):
+        return (x - float(x.mean())).log()
+
+
 class Mean(nn.Module):
+    def forward(self, x):
+        return x - x.mean((-1, -2), keepdim=True)
+
+
+class Own(nn.GroupNorm):
+    """A model that is itself a norm, named once."""
+
     def forward(self, x):
         return x - x.mean((-1, -2), keepdim=True)
 
@@ -142,14 +182,118 @@ SMALL = {"padding": 1, "padding_mode": "circular"}
         (nn.Conv2d(2, 3, 3, **SMALL), "joins the ends"),
         (sc.Conv(2, 3, 3, ndim=2, **SMALL), "joins the ends"),
         (Mean(), r"the model \(Mean\) sees all of space"),
+        (Own(1, 2), r"the model \(Own\) sees all of space: take"),
+        (nn.Sequential(Own(1, 2)), r"0 \(Own\) sees all of space; it holds 0 \(Own\): take"),
         (Far(), "sees all of space|only far samples change"),
         (nn.Conv2d(3, 3, 3), "does not take an input of shape"),
+        (Counted(), "only far samples change"),
     ],
 )
 def test_what_sees_all_of_space_is_refused_by_name(model, words):
     with pytest.raises(ValueError, match=words) as caught:
         tiles.apply(model.eval(), torch.zeros(2, 60, 60))
     assert "\n" not in str(caught.value)
+
+
+GRIDS = {
+    "linspace": lambda n: torch.linspace(-1, 1, n),
+    "arange": torch.arange,
+    "from the end": lambda n: torch.arange(n).flip(0),
+    "checkered": lambda n: torch.arange(n) % 2,
+    "waves": lambda n: torch.sin(0.3 * torch.arange(n)),
+    "size": lambda n: torch.full((n,), n),
+}
+
+
+class Coordinates(nn.Module):
+    """A grid along one axis, added or as a channel of its own, before a convolution."""
+
+    def __init__(self, grid, axis, added):
+        super().__init__()
+        self.grid, self.axis, self.added = GRIDS[grid], axis, added
+        self.conv = nn.Conv2d(2 if added else 3, 3, 3, padding=1)
+
+    def forward(self, x):
+        shape = [1, 1, 1, 1]
+        shape[self.axis] = x.shape[self.axis]
+        grid = self.grid(x.shape[self.axis]).to(x.dtype).reshape(shape)
+        return self.conv(x + grid if self.added else torch.cat([x, grid.expand(len(x), 1, *x.shape[2:])], 1))
+
+
+@pytest.mark.parametrize("added", [True, False])
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_what_knows_its_position_is_refused(grid, axis, added):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 2, 3, stride=3), Coordinates(grid, axis, added)).eval()
+    with pytest.raises(ValueError, match=r"knows where it is: give .* as channels") as caught:
+        tiles.apply(model, torch.zeros(2, 90, 90))
+    assert "\n" not in str(caught.value)
+
+
+class Gated(nn.Module):
+    """What its maker writes by hand: functions of weights of its own, a step beside, an answer of any kind."""
+
+    def __init__(self, ending=lambda y: y):
+        super().__init__()
+        self.near, self.weight, self.ending = (
+            nn.Conv2d(2, 3, 3, padding=1),
+            nn.Parameter(torch.randn(3, 2, 5, 5)),
+            ending,
+        )
+
+    def forward(self, x):
+        return self.ending(self.near(x) * torch.sigmoid(F.conv2d(x, self.weight, padding=2)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Gated(),
+        Gated(lambda y: (10 * y).round()),
+        Gated(lambda y: y > 0),
+        Gated(lambda y: y.log()),  # NaN where it is negative
+        Gated(lambda y: y[..., ::2, ::3]),
+        nn.Sequential(nn.Conv2d(2, 2, 3, stride=2), Gated(), nn.Upsample(scale_factor=2), Foreign(3, 2)),
+        Gated().bfloat16(),
+        Gated().half(),
+    ],
+    ids=["gated", "rounded", "bool", "log", "strided", "deep", "bfloat16", "half"],
+)
+def test_modules_of_foreign_make_that_are_local_pass(model):
+    x = torch.randn(2, 90, 90)
+    with torch.no_grad():
+        whole = model.eval()(x[None].to(next(model.parameters()).dtype))[0]
+    found = tiles.apply(model, x, tile=1)
+    assert found.dtype == whole.dtype
+    assert torch.allclose(found.double(), whole.double(), rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+class Choosy(nn.Module):
+    """Takes multiples of so many samples, which no rule sees."""
+
+    def __init__(self, of):
+        super().__init__()
+        self.of, self.conv = of, nn.Conv2d(2, 2, 3, padding=1)
+
+    def forward(self, x):
+        if x.shape[-1] % self.of:
+            raise ValueError(f"{x.shape[-1]} is no multiple of {self.of}")
+        return self.conv(x)
+
+
+@pytest.mark.parametrize("of", [8, 16])
+def test_a_crop_that_is_not_taken_tells_nothing_where_none_is_needed(of):
+    x, model = torch.randn(2, 16, 16), Choosy(of).eval()
+    with torch.no_grad():
+        assert (tiles.apply(model, x) - model(x[None])[0]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("grid", ["linspace", "arange"])
+def test_nan_does_not_hide_a_position(grid):
+    model = nn.Sequential(Coordinates(grid, -1, True), nn.Conv2d(3, 2, 1), Gated(lambda y: y.log())).eval()
+    with pytest.raises(ValueError, match="knows where it is"):
+        tiles.apply(model, torch.zeros(2, 90, 90))
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm2d(2), nn.Dropout(0.5), Mean()])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import console, filters, words
-from sigconv.filters import FilterBank, _spec
+from sigconv.filters import FilterBank, _spec, _steady
 
 MOST_KEPT = 64  # banks of different rates at a time
 
@@ -80,6 +80,8 @@ class Banks:
             if getattr(made, "ndim", ndim) != ndim:
                 raise ValueError(f"the bank has {made.ndim} axes of space, and the signal {ndim}")
             self._kept[ndim, rates] = made.to(self.device).eval()
+            if isinstance(made, FilterBank):
+                _steady.keep(made)  # nobody trains it meanwhile
         found = self._kept[ndim, rates]
         told = f"{rates:g}" if isinstance(rates, float) else ",".join(f"{rate:g}" for rate in rates)
         return found, f"{ndim}-D fs={told}"
@@ -88,6 +90,8 @@ class Banks:
         """A module that was given, back where it was, and in training if it was."""
         for part, training in self._before:
             part.training = training
+            if isinstance(part, FilterBank):
+                _steady.forget(part)
         if self._before and self._home is not None:
             self._before[0][0].to(self._home)
 

@@ -81,6 +81,12 @@ class FilterBank(_walls.Held):
         if self.kernel_size is not None and math.prod(self.kernel_size) * len(self.names) >= MOST:
             raise ValueError(f"kernels of {self.kernel_size} taps are more than memory holds: smaller sigma, or size=")
 
+    def _apply(self, *given: Any, **options: Any) -> Self:
+        """Where a module is moved or cast: what was kept of it is no longer so."""
+        if self.__dict__.get("_made") is not None:
+            self._made: dict[str, Any] | None = {}
+        return super()._apply(*given, **options)
+
     def terms(self) -> Terms | None:
         """Short filters per axis, (filters, rank, taps) each, if the family is separable; else None."""
         return None

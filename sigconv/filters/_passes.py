@@ -17,6 +17,7 @@ from torch import Tensor
 from sigconv.convolution import conv
 from sigconv.filters._call import Call, like
 from sigconv.filters._sink import Sink
+from sigconv.filters._steady import made
 from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 
@@ -28,7 +29,7 @@ CALL, MATRIX_MAC, TAP_MAC, MOVED = 1e-4, 1.6e-11, 4e-11, 5e-10  # seconds of two
 
 def separable(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
     """Walk the tree; every leaf is one filter's response, or one term of it."""
-    terms = bank.terms() if bank.kernel_size is not None else None
+    terms = made(bank, "terms") if bank.kernel_size is not None else None
     if terms is None:
         raise ValueError("method 'separable' needs filters that are products of short ones: use 'spectral'")
     if "constant" in call.modes and call.value:

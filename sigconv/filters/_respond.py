@@ -24,6 +24,7 @@ from sigconv.filters._blocks import blockwise
 from sigconv.filters._call import Call, like
 from sigconv.filters._grid import grid
 from sigconv.filters._sink import OUTPUTS, Sink, TooLittleError
+from sigconv.filters._steady import made
 from sigconv.kernels._state import readable
 
 METHODS = ("direct", "separable", "spectral")
@@ -183,7 +184,7 @@ def direct(bank: Any, rows: Tensor, call: Call, sink: Sink) -> None:
         raise ValueError(
             "method 'direct' needs kernels of one size, and this bank is made in frequency: use 'spectral'"
         )
-    kernels = bank.taps()
+    kernels = made(bank, "taps")
     part = {"real": "real", "imag": "imag"}.get(sink.output)
     if bank.complex and part and not rows.is_complex():
         kernels = getattr(kernels, part)

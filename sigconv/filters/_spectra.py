@@ -22,6 +22,7 @@ from sigconv import nd
 from sigconv.filters._call import Call, like
 from sigconv.filters._grid import Grid, grid
 from sigconv.filters._sink import Sink
+from sigconv.filters._steady import made
 from sigconv.kernels._memory import Scratch
 
 CALL, BUTTERFLY, PRODUCT = 3e-4, 1.3e-10, 2e-9  # seconds: a call; a value of a transform, times log2 N; one product
@@ -73,14 +74,14 @@ def spectra(bank: Any, rows: Tensor, where: Grid) -> Callable[[int, int], list[T
     if bank.kernel_size is None:
         kind = torch.promote_types(rows.dtype, torch.complex64)
         return lambda first, last: [bank.response(where.period, slice(first, last)).to(kind)]
-    terms = bank.terms()
+    terms = made(bank, "terms")
     if terms is not None:  # lines are short: all of them at once
         lines = []
         for axis, (taps, n) in enumerate(zip(terms, where.period, strict=True)):
             ahead = taps.shape[-1] // 2 + where.lead[axis]
             lines.append(torch.fft.fft(_around(taps.to(like(rows, taps)), n, ahead, -1)))
         return lambda first, last: [line[first:last] for line in lines]
-    taps = bank.taps()
+    taps = made(bank, "taps")
     taps = taps.to(like(rows, taps))
 
     def some(first: int, last: int) -> list[Tensor]:

@@ -76,8 +76,8 @@ def over_time(part: nn.Module, top: bool) -> str | None:
 def culprits(module: nn.Module) -> str:
     """The normalizations a module holds, as the likely reason why it is not local."""
     kinds = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, _NormBase)
-    found = [f"{name} ({type(part).__name__})" for name, part in module.named_modules() if isinstance(part, kinds)]
-    found = [word for word in found if "BatchNorm" not in word]
+    held = ((name, type(part).__name__) for name, part in module.named_modules() if name and isinstance(part, kinds))
+    found = [f"{name} ({kind})" for name, kind in held if "BatchNorm" not in kind]
     return f"; it holds {', '.join(found)}" if found else ""
 
 

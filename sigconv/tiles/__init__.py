@@ -44,17 +44,20 @@ def apply(
     tile          positions that are read and written at a time, one number or one per axis, up to whole blocks
     memory        bytes, or "2 GB": what the process may grow by; it sets the tile where none is given
     blend         None: exact. 0.25: the approximate way, for what sees all of space: windows of `tile` that overlap by
-                  that part, weighted so that they add up to one; a slab of them is held, so it takes no memory=
-    device        where it is computed (the op's own); dtype in what (the source's: integers as floats)
+                  that part, a sample apart at the least, weighted so that they add up to one; a slab of them is held,
+                  so it takes no memory=
+    device        where it is computed (the op's own)
+    dtype         in what (the source's: integers as floats); what it does not hold becomes infinite. A bfloat16 answer
+                  is float32 where it goes to NumPy, which has none
     client        of dask.distributed: a task a tile
-    report        report(done, all) hears of blocks
+    report        report(done, all) hears of blocks, or of windows
 
     Equal to op(source) within the promise of its method, and to the bit whatever tile, memory or client is. A zarr out
     is made once and goes on where it was stopped: called again with the same, it does what is missing or returns at
     once; ValueError names what differs. Where memory runs out tiles are halved, then blocks (a warning says so).
     Returns the array, or the path. Raises ValueError, in one line with the layer's name, for what sees all of space
-    (normalization, global pooling, attention, recurrence, a bank made in frequency) and for models in training mode;
-    MemoryError where not even a few positions fit.
+    (normalization, global pooling, attention, recurrence, a bank made in frequency), for modules of foreign make that
+    know where they are (coordinates), and for models in training mode; MemoryError where not even a few positions fit.
 
     >>> import numpy as np
     >>> from sigconv.filters import gaussian

@@ -27,6 +27,8 @@ FREQUENCY = "is made in frequency and sees all of a signal: give it a size where
 class BankWork:
     """A bank with its options, over sources of some channels: what tiles must know, and how a crop is answered."""
 
+    bordered = True  # a source that is whole is given without a border
+
     def __init__(self, bank: FilterBank, output: str, stride: Any, border: Border) -> None:
         if bank.kernel_size is None:
             raise ValueError(f"a bank of {type(bank).__name__} {FREQUENCY}")
@@ -86,9 +88,12 @@ class BankWork:
         self, crop: Tensor, windows: Sequence[Span], spans: Sequence[Span], space: Sequence[int]
     ) -> Iterator[tuple[int, Tensor]]:
         """The first channel and the answer (channels, *positions) of some of the crop's channels after others."""
+        options: dict[str, Any] = {"output": self.output, "stride": self.stride, "inside": True}
+        everything = [(0, n) for n in (*space, *self.positions(space))]
+        if [*windows, *spans] == everything:  # all samples, all positions: what lies beyond is left to the bank
+            options |= {"padding_mode": self.border.modes, "value": self.border.value, "inside": False}
         for first, last in self.groups(crop):
-            x = crop[first:last].unsqueeze(0)
-            y = respond(self.bank, x, output=self.output, stride=self.stride, inside=True)
+            y = respond(self.bank, crop[first:last].unsqueeze(0), **options)
             yield first * len(self.bank), y[0]
 
     def room(self, box: Sequence[int], channels: int, dtype: torch.dtype) -> int:

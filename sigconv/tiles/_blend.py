@@ -24,13 +24,14 @@ WINDOW = "hann"
 
 
 def blended(op: nn.Module, source: Source, ask: Any, dtype: torch.dtype) -> Any:
-    """The answer to windows of ask.tile that overlap by ask.blend; a stride is taken of each."""
+    """The answer to windows of ask.tile that overlap by ask.blend, a sample apart at the least; report hears of all."""
     sides = _sides(source, ask)
     run = _answers(op, ask.options)
     plan = tiling(source.space, sides, float(ask.blend))
     windows = zip(plan.places(), plan.weights(WINDOW, torch.zeros(0, dtype=dtype.to_real())), strict=True)
     firsts = sorted({*plan.starts[0]})
     slab: _Slab | None = None
+    done = 0
     try:
         for number, (_, row) in enumerate(itertools.groupby(windows, lambda window: window[0][1].start)):
             for place, weight in row:
@@ -42,10 +43,11 @@ def blended(op: nn.Module, source: Source, ask: Any, dtype: torch.dtype) -> Any:
                 if slab is None:
                     slab = _Slab(_into(ask, source, (len(y), *source.space), y), y, source.space)
                 slab.add(place[2:], y * weight.to(y.device))
+                done += 1
+                if ask.report is not None:
+                    ask.report(done, plan.count)
             if slab is not None:
                 slab.passed(*firsts[number + 1 : number + 2])
-            if ask.report is not None:
-                ask.report(number + 1, len(firsts))
     except BaseException:
         if slab is not None:
             slab.sink.given_up()
@@ -82,6 +84,10 @@ def _sides(source: Source, ask: Any) -> tuple[int, ...]:
         raise ValueError("blend= adds windows up one after the other: it takes no client and no dask array")
     if ask.memory is not None:
         raise ValueError(f"memory {ask.memory!r} is not held to by blend=, which holds a slab of windows: name a tile")
+    if _sinks.kind_of(ask.out) == "zarr":
+        raise ValueError(
+            f"out {os.fspath(ask.out)!r}: blended answers go to .npy or .nii, or into an array that is filled"
+        )
     if 0 in source.shape:
         raise ValueError(f"source has shape {source.shape}: there is nothing to blend")
     space = source.space
@@ -111,13 +117,11 @@ def _answers(op: nn.Module, options: dict[str, Any]) -> Any:
 
 def _into(ask: Any, source: Source, shape: tuple[int, ...], y: Tensor) -> Any:
     """Where slabs go."""
-    if isinstance(ask.out, str | os.PathLike):
-        path = os.fspath(ask.out)
-        if path.endswith(".npy"):
-            return _sinks.Npy(path, shape, y.dtype)
-        if path.endswith((".nii", ".nii.gz")):
-            return _sinks.Scan(path, shape, y.dtype, source.place, [1.0] * len(source.space))
-        raise ValueError(f"out {path!r}: blended answers go to .npy or .nii, or into an array that is filled")
+    kind = _sinks.kind_of(ask.out)
+    if kind == "npy":
+        return _sinks.Npy(os.fspath(ask.out), shape, y.dtype)
+    if kind == "scan":
+        return _sinks.Scan(os.fspath(ask.out), shape, y.dtype, source.place, [1.0] * len(source.space))
     if ask.out is not None:
         if tuple(ask.out.shape) != shape:
             raise ValueError(f"out has shape {tuple(ask.out.shape)}, and the answer {shape}")

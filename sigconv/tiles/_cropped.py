@@ -24,8 +24,9 @@ MODELS = {3: 64}  # samples of a block, where they are not a bank's
 
 
 class Cropped:
-    """Work on crops that are cut off at the source's ends."""
+    """Work on crops that are cut off at the source's ends; those below say how many positions it has, and run it."""
 
+    bordered = False  # crops bring what lies beyond the ends
     reaches: tuple[nd.Reach, ...]
     lattice: tuple[int, ...]
     border: Border

@@ -2,7 +2,8 @@
 
 A task is pure and gets plain arguments: the plan, sent once to every worker, the numbers of a tile, and the parts of
 the source it reads, or where the source lies. What comes back is the tile's numbers, or, where the caller writes, its
-answer. A worker that dies loses nothing: dask computes its tiles again, and a chunk is written whole or anew.
+answer. A worker that dies loses nothing: dask computes its tiles again, and a chunk is written whole or anew. One that
+has too little memory halves its tiles, then its blocks.
 """
 
 from __future__ import annotations
@@ -60,13 +61,17 @@ def tasks(client: Any, source: Source, plan: Plan, sink: Any, tiles: Sequence[Bo
     sent = _Sent(client, source, plan, str(sink.path) if isinstance(sink, _zarr.Zarr) else None)
     threads = max(sum(client.nthreads().values()), 1)
     waiting = iter(tiles)
+    warned = False
     running = distributed.as_completed([sent.submit(box) for box in itertools.islice(waiting, AHEAD * threads)])
     for future in running:
         found = sent.result(future)
         if found is None:
             running.add(sent.again(future))
             continue
-        box, y = found
+        box, y, parted = found
+        if parted and not warned:
+            warned = True
+            _run.in_parts(plan.grid)
         if sent.store is None:
             place = (slice(None), *(slice(a, b) for a, b in plan.grid.place(box)))
             sink.write(place, torch.from_numpy(y))
@@ -129,45 +134,63 @@ class _Sent:
 
 def _task(
     plan: Plan, box: Box, bare: bool, parts: Any, path: str | None, ndim: int, store: str | None
-) -> tuple[Box, Any]:
-    """A tile on a worker: its numbers, and its answer where the caller writes it."""
+) -> tuple[Box, Any, bool]:
+    """A tile on a worker: its numbers, its answer where the caller writes it, and whether its blocks were halved."""
     box = tuple((int(a), int(b)) for a, b in box)
     plan = _here(plan)
-    if parts is None:
-        source = opened(path, ndim)
-        read = [source.read(part.source) for part in plan.parts(box) if part.source is not None]
-    else:
-        read = [_settled(part, bare) for part in parts]
-    if store is None:
-        return box, _whole(plan, box, read)
-    into = _zarr.Store(store)
-    _run.answered(plan, box, plan.gathered(box, read), into.write)
-    into.synced((slice(None), *(slice(a, b) for a, b in plan.grid.place(box))))
-    return box, None
+    source = opened(path, ndim) if parts is None else _Read(plan, box, bare, parts)
+    into = _Answer(plan, box) if store is None else _zarr.Store(store)
+    parted = _computed(plan, box, source, into, warns=False)
+    return box, into.values if isinstance(into, _Answer) else None, parted
+
+
+def _tile(plan: Plan, box: Box, bare: bool, parts: Sequence[Any]) -> np.ndarray:
+    """A tile's answer, from what was read for it."""
+    box = tuple((int(a), int(b)) for a, b in box)
+    into = _Answer(plan, box)
+    _computed(plan, box, _Read(plan, box, bare, parts), into, warns=True)
+    return into.values
 
 
 @torch.no_grad()
-def _tile(plan: Plan, box: Box, bare: bool, parts: Sequence[Any]) -> np.ndarray:
-    """A tile's answer, from what was read for it."""
-    return _whole(plan, tuple((int(a), int(b)) for a, b in box), [_settled(part, bare) for part in parts])
+def _computed(plan: Plan, box: Box, source: Any, into: Any, warns: bool) -> bool:
+    """A tile into what takes it; whether its blocks were halved."""
+    loop = _run.Loop(plan, source, into, warns)
+    loop.run(box)
+    return loop.depth > 0
 
 
-def _whole(plan: Plan, box: Box, read: Sequence[Any]) -> np.ndarray:
-    place = plan.grid.place(box)
-    whole = np.empty((plan.shape[0], *(b - a for a, b in place)), _sinks.numpy_of(plan.answer))
+class _Read:
+    """A source of which the parts that a tile needs were read."""
 
-    def put(at: tuple[slice, ...], y: Tensor) -> None:
-        own = (slice(cut.start - a, cut.stop - a) for cut, (a, _) in zip(at[1:], place, strict=True))
-        whole[(at[0], *own)] = _sinks.array(y)
+    def __init__(self, plan: Plan, box: Box, bare: bool, parts: Sequence[Any]) -> None:
+        arrays = [part if isinstance(part, Tensor) else np.asarray(part) for part in parts]
+        places = [part.source for part in plan.parts(box) if part.source is not None]
+        self.held = list(zip(places, [part[None] if bare else part for part in arrays], strict=True))
 
-    with torch.no_grad():
-        _run.answered(plan, box, plan.gathered(box, read), put)
-    return whole
+    def read(self, box: tuple[slice, ...]) -> Any:
+        """The values of a box that lies in one of the parts."""
+        for place, values in self.held:
+            if all(own.start <= cut.start and cut.stop <= own.stop for own, cut in zip(place, box, strict=True)):
+                inside = (slice(c.start - o.start, c.stop - o.start) for o, c in zip(place, box, strict=True))
+                return values[(slice(None), *inside)]
+        raise AssertionError(f"{box} lies in none of the parts that were read")
+
+    def passed(self) -> None:
+        """Nothing is mapped."""
 
 
-def _settled(part: Any, bare: bool) -> Any:
-    values = part if isinstance(part, Tensor) else np.asarray(part)
-    return values[None] if bare else values
+class _Answer(_sinks.Memory):
+    """The answer of a tile by itself."""
+
+    def __init__(self, plan: Plan, box: Box) -> None:
+        self.place = plan.grid.place(box)
+        super().__init__(np.empty((plan.shape[0], *(b - a for a, b in self.place)), _sinks.numpy_of(plan.answer)))
+
+    def write(self, place: _sinks.Place, y: Tensor) -> None:
+        """Some channels of some positions of the whole."""
+        own = (slice(cut.start - a, cut.stop - a) for cut, (a, _) in zip(place[1:], self.place, strict=True))
+        super().write((place[0], *own), y)
 
 
 def _here(plan: Plan) -> Plan:

@@ -48,15 +48,17 @@ def block_of(axes: Sequence[Axis], positions: Sequence[int], base: int | None = 
 
 
 class Grid(NamedTuple):
-    """Positions of the answer along each axis of space, and of a block."""
+    """Where positions of the answer end along each axis of space, those of a block, and where the first one begins."""
 
     positions: tuple[int, ...]
     block: tuple[int, ...]
+    start: tuple[int, ...] | None = None  # the origin
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Blocks along each axis."""
-        return tuple(-(-n // b) for n, b in zip(self.positions, self.block, strict=True))
+        first = self.start or (0,) * len(self.block)
+        return tuple(-(-(n - a) // b) for n, b, a in zip(self.positions, self.block, first, strict=True))
 
     @property
     def largest(self) -> tuple[int, ...]:
@@ -65,7 +67,8 @@ class Grid(NamedTuple):
 
     def span(self, axis: int, first: int, last: int) -> Span:
         """The positions of blocks first … last of an axis."""
-        return first * self.block[axis], min(last * self.block[axis], self.positions[axis])
+        begin = self.start[axis] if self.start else 0
+        return begin + first * self.block[axis], min(begin + last * self.block[axis], self.positions[axis])
 
     def place(self, tile: Box) -> Box:
         """The positions of a box of blocks."""

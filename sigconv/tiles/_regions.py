@@ -100,5 +100,9 @@ def assembled(parts: Sequence[Piece], read: Sequence[Any], like: Tensor) -> Tens
         for axis, order in enumerate(part.order, start=1):
             if order is not None:
                 values = values.take(order.numpy(), axis)
-        np.copyto(target.numpy(), values, casting="unsafe")
+        with np.errstate(over="ignore"):  # infinite then, as torch has it
+            if target.dtype is torch.bfloat16:  # NumPy has none
+                target.copy_(torch.from_numpy(np.array(values, np.float32)))
+            else:
+                np.copyto(target.numpy(), values, casting="unsafe")
     return like

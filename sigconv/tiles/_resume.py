@@ -28,7 +28,7 @@ def into(ask: Any, op: nn.Module, source: Source, plan: Plan, need: Any, room: i
     else:
         _same(path, there, now)
     with _alone(path):
-        sink = _zarr.Zarr(path, plan.grid.positions)
+        sink = _zarr.Zarr(path)
         if sink.complete:
             return str(sink.path)
         plan.grid = plan.grid._replace(block=sink.block)  # the one it was begun with

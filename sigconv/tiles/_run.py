@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor
 from sigconv.tiles import _memory
 from sigconv.tiles._grid import Box, Grid, Span, blocks, halves
 from sigconv.tiles._regions import Piece, assembled, pieces
-from sigconv.tiles._sources import Source
 
 LEAST = 8  # positions along an axis, of what is computed at a time
 
@@ -31,8 +30,20 @@ class Plan:
     channels: int  # of the source
     device: str | None = None  # where workers compute
 
+    @property
+    def whole(self) -> bool:
+        """Whether one block is the whole answer, and the work brings the border of its own."""
+        return self.work.bordered and self.grid.start is None and set(self.grid.counts) == {1}
+
+    def window(self, axis: int, span: Span) -> Span:
+        """The samples that these positions see along an axis, the border's among them."""
+        n = self.space[axis]
+        return (0, n) if self.whole else self.work.window(axis, *span, n)
+
     def region(self, tile: Box) -> list[Span]:
         """The samples that a box of blocks needs, its border among them."""
+        if self.whole:
+            return [(0, n) for n in self.space]
         rows = enumerate(zip(tile, self.space, strict=True))
         return [_memory.extent(self.work, axis, self.grid, span, n) for axis, (span, n) in rows]
 
@@ -59,19 +70,27 @@ def answered(plan: Plan, tile: Box, region: Tensor, write: Callable[[tuple[slice
 
 def _crop(plan: Plan, region: Tensor, start: Sequence[int], spans: Sequence[Span]) -> Any:
     """The answer at these positions, some channels at a time; from memory of its own: its bits are always the same."""
-    rows = enumerate(zip(spans, plan.space, strict=True))
-    windows = [plan.work.window(axis, *span, n) for axis, (span, n) in rows]
+    windows = [plan.window(axis, span) for axis, span in enumerate(spans)]
     cut = (slice(None), *(slice(a - s, b - s) for (a, b), s in zip(windows, start, strict=True)))
     crop = region[cut]
     crop = crop if crop.shape == region.shape else crop.clone(memory_format=torch.contiguous_format)
     return plan.work.answered(crop, windows, spans, plan.space)
 
 
-class Loop:
-    """The tiles of a plan, one after the other in this process."""
+def in_parts(grid: Grid) -> None:
+    """Say that blocks are halved."""
+    warnings.warn(
+        f"memory ran out at blocks of {grid.largest} positions: they are computed in parts, and the answer equals that "
+        "of whole ones within the promise, not to the bit",
+        stacklevel=6,
+    )
 
-    def __init__(self, plan: Plan, source: Source, sink: Any) -> None:
-        self.plan, self.source, self.sink = plan, source, sink
+
+class Loop:
+    """The tiles of a plan, one after the other in this process; of blocks in parts it warns, unless another does."""
+
+    def __init__(self, plan: Plan, source: Any, sink: Any, warns: bool = True) -> None:
+        self.plan, self.source, self.sink, self.warns = plan, source, sink, warns
         self.depth = 0  # how often a block is halved before it is computed
 
     def each(self, tiles: Sequence[Box]) -> Iterator[Box]:
@@ -99,12 +118,8 @@ class Loop:
         self.depth += 1
         if max(self._sizes()) < LEAST:
             raise MemoryError(f"there is too little memory even for {before} positions at a time: close other programs")
-        if self.depth == 1:
-            warnings.warn(
-                f"memory ran out at blocks of {self.plan.grid.largest} positions: they are computed in parts, and the "
-                "answer equals that of whole ones within the promise, not to the bit",
-                stacklevel=5,
-            )
+        if self.depth == 1 and self.warns:
+            in_parts(self.plan.grid)
 
     def _sizes(self) -> tuple[int, ...]:
         grid = self.plan.grid
@@ -136,27 +151,19 @@ class Loop:
         answered(self.plan, tile, region, self.sink.write)
 
     def _in_parts(self, tile: Box) -> None:
-        """A block through a finer grid; where whole ones are wanted, they are put together first."""
-        from dataclasses import replace
-
-        grid = self.plan.grid._replace(block=self._sizes())
-        fine = replace(self.plan, grid=grid)
+        """Blocks through a finer grid of each; they are written whole."""
         for block in blocks(tile):
             spans = [self.plan.grid.span(axis, i, i + 1) for axis, i in enumerate(block)]
-            box = tuple((a // b, -(-z // b)) for (a, z), b in zip(spans, grid.block, strict=True))
-            place = tuple(slice(a, b) for a, b in spans)
+            first, last = (tuple(ends) for ends in zip(*spans, strict=True))
+            fine = replace(self.plan, grid=Grid(last, self._sizes(), first))
             whole = torch.empty((self.plan.shape[0], *(b - a for a, b in spans)), dtype=self.plan.answer)
 
-            def put(at: tuple[slice, ...], y: Tensor, whole: Tensor = whole, spans: Any = spans) -> None:
-                own, kept = [at[0]], [slice(None)]
-                for cut, (a, b) in zip(at[1:], spans, strict=True):
-                    first, last = max(cut.start, a), min(cut.stop, b)
-                    own.append(slice(first - a, last - a))
-                    kept.append(slice(first - cut.start, last - cut.start))
-                whole[tuple(own)] = y[tuple(kept)].to(whole.device)
+            def put(at: tuple[slice, ...], y: Tensor, whole: Tensor = whole, first: Any = first) -> None:
+                own = (slice(cut.start - a, cut.stop - a) for cut, a in zip(at[1:], first, strict=True))
+                whole[(at[0], *own)] = y.to(whole.device)
 
-            for small in blocks(box):
+            for small in blocks(tuple((0, n) for n in fine.grid.counts)):
                 one = tuple((i, i + 1) for i in small)
                 read = [self.source.read(part.source) for part in fine.parts(one) if part.source is not None]
                 answered(fine, one, fine.gathered(one, read), put)
-            self.sink.write((slice(None), *place), whole)
+            self.sink.write((slice(None), *(slice(a, b) for a, b in spans)), whole)

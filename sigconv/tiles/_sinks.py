@@ -22,11 +22,29 @@ import torch
 from torch import Tensor
 
 from sigconv import files
-from sigconv.readers import _affines, _nifti_out, nifti
+from sigconv.readers import _affines, _nifti_out, nifti, npy
 from sigconv.tiles._sources import released
 
 Place = tuple[slice, ...]  # of channels and positions
 AT_ONCE = 1 << 25  # bytes written to a mapped file before its pages are given back
+
+
+def kind_of(out: Any) -> str:
+    """How an out is written, by its ending: "npy", "scan" or "zarr"; "array" where it is one, or none was named.
+
+    >>> kind_of("A.NPY"), kind_of("b.nii.gz"), kind_of("c"), kind_of(None)
+    ('npy', 'scan', 'zarr', 'array')
+    """
+    if not isinstance(out, str | os.PathLike):
+        if out is not None and not hasattr(out, "shape"):
+            raise TypeError(f"out is a {type(out).__name__}: expected a path, or an array that is filled")
+        return "array"
+    name = os.fspath(out).lower()
+    if not name:
+        raise ValueError(f"out {out!r} is no name of a file: expected one that ends in .zarr, .npy, .nii or .nii.gz")
+    if name.endswith((".nii", ".nii.gz")):
+        return "scan"
+    return "npy" if name.endswith(".npy") else "zarr"
 
 
 class Memory:
@@ -36,8 +54,9 @@ class Memory:
         self.values = values
 
     def write(self, place: Place, y: Tensor) -> None:
-        """Some channels of some positions."""
-        self.values[place] = y if isinstance(self.values, Tensor) else array(y)
+        """Some channels of some positions; what the array's dtype does not hold becomes infinite."""
+        with np.errstate(over="ignore"):
+            self.values[place] = y if isinstance(self.values, Tensor) else array(y)
 
     def written(self, tile: Any) -> None:
         """All of a tile is."""
@@ -119,17 +138,7 @@ class Npy(Mapped):
     """A .npy file of (channels, *positions)."""
 
     def __init__(self, path: str, shape: Sequence[int], dtype: torch.dtype) -> None:
-        kind = numpy_of(dtype)
-        super().__init__(path, shape, dtype, _npy_header(tuple(shape), kind), "C")
-
-
-def _npy_header(shape: tuple[int, ...], kind: np.dtype) -> bytes:
-    import io
-
-    head = io.BytesIO()
-    described: Any = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(head, described)
-    return head.getvalue()
+        super().__init__(path, shape, dtype, npy.header(tuple(shape), numpy_of(dtype)), "C")
 
 
 class Scan(Mapped):
@@ -154,7 +163,7 @@ class Scan(Mapped):
 
     def finished(self) -> str:
         """The path, once the file is there."""
-        if not str(self.path).endswith(".gz"):
+        if not self.path.name.lower().endswith(".gz"):
             return super().finished()
         self._synced()
         with (

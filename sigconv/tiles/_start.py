@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import os
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 from sigconv import files, nd
 from sigconv.convolution._options import bytes_of, number
 from sigconv.filters import FilterBank
+from sigconv.filters._steady import steady
 from sigconv.tiles import _grid, _memory, _sinks, _through
 from sigconv.tiles._bank import BankWork
 from sigconv.tiles._regions import Border
 from sigconv.tiles._run import Plan
-from sigconv.tiles._sources import Source, opened, plain
+from sigconv.tiles._sources import Source, opened
 
+COMPUTED = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
 PLAIN = {"output": "auto", "stride": 1, "padding_mode": "zeros", "value": 0.0}
 
 
@@ -42,6 +45,7 @@ class Ask(NamedTuple):
 @torch.no_grad()
 def begun(ask: Ask) -> Any:
     """The answer."""
+    _sinks.kind_of(ask.out)  # what it cannot be is told before anything is done
     op = _placed(ask)
     ndim = _ndim(op)
     if ndim is not None and getattr(ask.source, "ndim", None) == ndim + 2:
@@ -55,7 +59,8 @@ def begun(ask: Ask) -> Any:
     work = _work(op, source, ask.options, dtype)
     plan = _plan(work, source, dtype)
     plan.device = None if ask.device is None or ask.client is None else str(ask.device)
-    return _run(ask, op, source, plan)
+    with steady(op) if isinstance(op, FilterBank) else contextlib.nullcontext():
+        return _run(ask, op, source, plan)
 
 
 def _placed(ask: Ask) -> nn.Module:
@@ -91,17 +96,22 @@ def _ndim(op: nn.Module) -> int | None:
 
 def _dtype(ask: Ask, source: Source) -> torch.dtype:
     """What is computed with."""
-    if ask.dtype is None:
-        return source.dtype if isinstance(source.dtype, torch.dtype) and _summed(source.dtype) else torch.float32
-    known = isinstance(ask.dtype, torch.dtype) or np.dtype(ask.dtype).kind in "fc"
-    wanted = ask.dtype if isinstance(ask.dtype, torch.dtype) else plain(ask.dtype)
-    if not (known and _summed(wanted)):
-        raise TypeError(f"dtype {ask.dtype} is not one that is computed with: take a floating or complex one")
+    wanted = source.dtype if source.dtype in COMPUTED else torch.float32
+    if ask.dtype is not None:
+        found = ask.dtype if isinstance(ask.dtype, torch.dtype) else _torch_dtype(ask.dtype)
+        if found not in COMPUTED:
+            raise TypeError(f"dtype {ask.dtype} is not one that is computed with: take a floating or complex one")
+        wanted = found
     return wanted.to_complex() if source.dtype.is_complex and not wanted.is_complex else wanted
 
 
-def _summed(dtype: torch.dtype) -> bool:
-    return dtype.is_floating_point or dtype.is_complex
+def _torch_dtype(dtype: Any) -> Any:
+    """Torch's dtype of NumPy's, or of a name; None where there is none."""
+    try:
+        name = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = str(dtype)  # NumPy has no word for bfloat16
+    return getattr(torch, name, None)
 
 
 def _work(op: nn.Module, source: Source, options: dict[str, Any], dtype: torch.dtype) -> Any:
@@ -131,8 +141,7 @@ def _run(ask: Ask, op: nn.Module, source: Source, plan: Plan) -> Any:
     if isinstance(ask.out, str | os.PathLike) and os.path.realpath(ask.out) in map(os.path.realpath, source.paths):
         raise ValueError(f"out {os.fspath(ask.out)!r} is the source, which it would be written over: name another")
     need = _memory.needed(plan.work, source, plan.dtype, (plan.shape[0], plan.answer))
-    store = isinstance(ask.out, str | os.PathLike) and not os.fspath(ask.out).endswith((".npy", ".nii", ".nii.gz"))
-    if store:
+    if _sinks.kind_of(ask.out) == "zarr":
         _named(os.fspath(ask.out))
         from sigconv.tiles import _resume
 
@@ -172,14 +181,15 @@ def _sink(ask: Ask, source: Source, plan: Plan) -> Any:
         if source.kind == "tensor":
             return _sinks.Memory(torch.empty(plan.shape, dtype=plan.answer, device=ask.source.device))
         return _sinks.Memory(np.empty(plan.shape, _sinks.numpy_of(plan.answer)))
-    if not isinstance(ask.out, str | os.PathLike):
+    kind = _sinks.kind_of(ask.out)
+    if kind == "array":
         if tuple(ask.out.shape) != plan.shape:
             raise ValueError(f"out has shape {tuple(ask.out.shape)}, and the answer {plan.shape}")
         if not _holds(ask.out.dtype, plan.answer):
             raise ValueError(f"out holds {ask.out.dtype}, which the answer, {plan.answer}, does not fit into")
         return _sinks.Memory(ask.out)
     path = os.fspath(ask.out)
-    if path.endswith(".npy"):
+    if kind == "npy":
         return _sinks.Npy(path, plan.shape, plan.answer)
     return _sinks.Scan(path, plan.shape, plan.answer, source.place, plan.work.steps)
 

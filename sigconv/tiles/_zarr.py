@@ -50,6 +50,7 @@ class Store:
         self.array = zarr.open_array(store=str(path), mode="r+")
         self.chunks: tuple[int, ...] = self.array.chunks
         self.shape: tuple[int, ...] = self.array.shape
+        self.positions, self.block = self.shape[1:], self.chunks[1:]
         self._empty: set[tuple[int, ...]] = set()  # chunks of nothing but zeros, which are not stored
 
     def write(self, place: Place, y: Tensor) -> None:
@@ -91,14 +92,17 @@ class Store:
             folders.update(file.parents[: len(self.shape) + 1])  # each may have come into being with the chunk
         files.synced([*found, *map(str, sorted(folders))])
 
+    def written(self, tile: Box) -> None:
+        """All of a tile is: its chunks are on the disk."""
+        spans = [slice(a * b, min(z * b, n)) for (a, z), b, n in zip(tile, self.block, self.positions, strict=True)]
+        self.synced((slice(None), *spans))
+
 
 class Zarr(Store):
     """A store and its list of blocks that are done, held by this process."""
 
-    def __init__(self, path: str, positions: tuple[int, ...]) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__(path)
-        self.positions = positions
-        self.block = self.chunks[1:]
         self.done: set[tuple[int, ...]] = set()
         self.complete = self.array.attrs.get("complete") is True
         if not self.complete:
@@ -107,8 +111,7 @@ class Zarr(Store):
 
     def written(self, tile: Box) -> None:
         """All of a tile is: its chunks are on the disk first, then a line says so."""
-        spans = [slice(a * b, min(z * b, n)) for (a, z), b, n in zip(tile, self.block, self.positions, strict=True)]
-        self.synced((slice(None), *spans))
+        super().written(tile)
         self.told(tile)
 
     def told(self, tile: Box) -> None:
