@@ -47,12 +47,12 @@ def written(ending: str) -> bool:
     return ending not in NEEDS or importlib.util.find_spec(NEEDS[ending]) is not None
 
 
-def large(root: Path) -> None:
+def large(root: Path, count: int) -> None:
     """Recordings of 5 minutes at 16 kHz."""
     (root / "all").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for number in range(16):
-        _wave(root / "all" / f"r{number:02}.wav", rng, 5 * 60 * 16000)
+    for number in range(count):
+        _wave(root / "all" / f"r{number:04}.wav", rng, 5 * 60 * 16000)
 
 
 def size(root: Path) -> int:

@@ -17,6 +17,7 @@ from sigconv.tiles import _cropped, _grid, _meter, _run
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     monkeypatch.setattr(_grid, "BLOCKS", {1: 40, 2: 24, 3: 12})
+    monkeypatch.setattr(_grid, "LONGER", 1)
     monkeypatch.setattr(_cropped, "MODELS", {})
 
 

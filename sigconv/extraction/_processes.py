@@ -74,11 +74,6 @@ class Worker:
             self.process.kill()
             return self.process.wait()
 
-    def kill(self) -> None:
-        """Make an end at once."""
-        self.process.kill()
-        self.end()
-
 
 def run(setup: Record, tasks: list[Record], jobs: int, desk: Desk) -> None:
     """Have the tasks done; desk takes the lines as they come."""
@@ -107,11 +102,9 @@ def run(setup: Record, tasks: list[Record], jobs: int, desk: Desk) -> None:
                     early = 0 if worker.ready else early + 1
                     _mourn(worker, waiting, desk, early)
                 desk.tick()
-        except BaseException:
+        finally:  # nothing is waited for any more: a process that holds torch takes a second to end by itself
             for worker in workers:
                 worker.process.kill()
-            raise
-        finally:
             for worker in workers:
                 worker.end()
 

@@ -16,7 +16,8 @@ from sigconv.filters import FilterBank
 from sigconv.filters._respond import respond
 from sigconv.filters._room import room
 from sigconv.filters._sink import OUTPUTS
-from sigconv.tiles._grid import Axis, Span, block_of
+from sigconv.tiles import _grid
+from sigconv.tiles._grid import Axis, Span
 from sigconv.tiles._regions import Border
 
 AT_ONCE = 1 << 22  # numbers of input that a bank sees at a time: channels of small signals go together
@@ -54,9 +55,10 @@ class BankWork:
         return BankWork(copy.deepcopy(self.bank).to(device), self.output, self.stride, self.border)
 
     def block(self, space: Sequence[int]) -> tuple[int, ...]:
-        """Positions of a block."""
+        """Positions of a block; along a single axis few filters take more of it at a time."""
         rows = zip(self.stride, self.half, strict=True)
-        return block_of([Axis(Fraction(s), h, s) for s, h in rows], self.positions(space))
+        axes = [Axis(Fraction(s), h, s) for s, h in rows]
+        return _grid.block_of(axes, self.positions(space), _grid.usual(self.ndim, len(self.bank)))
 
     def positions(self, space: Sequence[int]) -> tuple[int, ...]:
         """Of the answer to a source of this size."""

@@ -16,6 +16,7 @@ from sigconv import nd
 
 BLOCKS = {1: 1 << 16, 2: 512, 3: 128, 4: 32}  # samples of the input along an axis, by the number of axes
 LEAST = 16  # of more axes
+FEW, LONGER = 64, 4  # filters; how many times longer blocks of a single axis are at the most, where filters are fewer
 Span = tuple[int, int]
 Box = tuple[Span, ...]
 
@@ -27,6 +28,16 @@ class Axis(NamedTuple):
     jump: Fraction
     halo: int
     lattice: int
+
+
+def usual(ndim: int, filters: int) -> int:
+    """Samples of a block along an axis; of a single axis more of them where an answer is of few filters.
+
+    >>> usual(1, 2), usual(1, 32), usual(1, 100), usual(2, 2)
+    (262144, 131072, 65536, 512)
+    """
+    base = BLOCKS.get(ndim, LEAST)
+    return base * min(max(FEW // filters, 1), LONGER) if ndim == 1 else base
 
 
 def block_of(axes: Sequence[Axis], positions: Sequence[int], base: int | None = None) -> tuple[int, ...]:
