@@ -25,7 +25,7 @@ from sigconv.transforms import dna
 
 BANKS = {"files": "gabor", "recordings": "auditory.bank:kind=erb:n=32:fmin=80:fmax=7000"}
 FILES = int(os.environ.get("SIGCONV_BENCH_FILES", "1000"))  # of the mixed tree; 10,000 takes ten minutes
-RECORDINGS = FILES // 50
+RECORDINGS = max(FILES // 50, 1)
 SOUNDS = {".wav": wav, ".flac": flac, ".sph": sphere}
 
 

@@ -171,3 +171,56 @@ def test_a_scan_that_turns_out_damaged_at_its_end_has_no_features_when_read_slic
         (line,) = sc.extract(BANK, tmp_path / "x.nii.gz", tmp_path / form, format=form).failures
         assert "cannot be unpacked" in line["reason"]
         assert sorted(made.tree(tmp_path / form)) == [".lock", "extraction.json", "failures.jsonl", "manifest.jsonl"]
+
+
+def test_a_large_scan_of_foreign_byte_order_goes_through_a_bank_that_sees_all(tmp_path, monkeypatch):
+    values = np.random.default_rng(1).normal(size=(9, 8, 7)).astype(">f4")
+    nib.save(nib.Nifti1Image(values, np.eye(4), nib.Nifti1Header(endianness=">")), tmp_path / "x.nii")
+    whole = sc.extract("riesz", tmp_path / "x.nii", tmp_path / "whole", format="npy")
+    monkeypatch.setattr(_kinds, "LARGE", 1)
+    sliced = sc.extract("riesz", tmp_path / "x.nii", tmp_path / "sliced", format="npy")
+    assert (whole.failures, sliced.failures) == ([], [])
+    assert np.array_equal(np.load(tmp_path / "whole" / "x.npy"), np.load(tmp_path / "sliced" / "x.npy"))
+
+
+def test_what_follows_the_voxels_is_heard_of_in_a_mapped_scan_too(tmp_path, monkeypatch):
+    made.scan(tmp_path / "x.nii")
+    with open(tmp_path / "x.nii", "ab") as file:
+        file.write(b"more")
+    for large in (1 << 30, 1):
+        monkeypatch.setattr(_kinds, "LARGE", large)
+        (line,) = sc.extract(BANK, tmp_path / "x.nii", tmp_path / f"out{large}").failures
+        assert "more follows its voxels" in line["reason"]
+
+
+def test_a_run_that_temporary_files_have_no_room_for_costs_itself_alone(tmp_path, monkeypatch):
+    made.scan(tmp_path / "in" / "run.nii.gz", (9, 8, 7, 5))
+    made.array(tmp_path / "in" / "x.npy")
+    monkeypatch.setattr(_kinds, "LARGE", 1)
+    monkeypatch.setattr(_scans.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 100})())
+    result = sc.extract(BANK, tmp_path / "in", tmp_path / "out", format="npy")
+    assert (result.done, result.failed) == (1, 1)
+    assert "100 are free" in result.failures[0]["reason"]
+    monkeypatch.undo()
+    assert sc.extract(BANK, tmp_path / "in", tmp_path / "out", format="npy").done == 2
+
+
+def test_a_complex_scan_is_not_halved_in_silence_by_a_real_layer(tmp_path):
+    nib.save(nib.Nifti1Image(np.ones((9, 8, 7), np.complex64), np.eye(4)), tmp_path / "x.nii")
+    (line,) = sc.extract(torch.nn.Conv3d(1, 2, 3), tmp_path / "x.nii", tmp_path / "out").failures
+    assert "source is complex" in line["reason"]
+
+
+def test_a_folder_that_bears_the_records_name_hides_nothing(tmp_path):
+    made.array(tmp_path / "in" / "a" / "extraction.json" / "x.npy")
+    made.array(tmp_path / "in" / "a" / "y.npy")
+    assert sc.extract(BANK, tmp_path / "in", tmp_path / "out").done == 2
+
+
+def test_strict_with_processes_leaves_no_file_that_waits(tmp_path):
+    for number in range(12):
+        made.array(tmp_path / "in" / f"a{number:02}.npy", (300, 300), seed=number)
+    (tmp_path / "in" / "a05.npy").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="a05"):
+        sc.extract(BANK, tmp_path / "in", tmp_path / "out", jobs=2, strict=True)
+    assert not list((tmp_path / "out").rglob("*.tmp"))

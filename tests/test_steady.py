@@ -1,5 +1,7 @@
 """What is kept of a bank is what it would compute anew: never after a change, never where a derivative is asked for."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -82,3 +84,11 @@ def test_a_block_in_the_midst_that_sees_all_samples_is_not_the_whole():
     ((first, y),) = work.answered(x, [(0, 48)], [(16, 32)], (48,))
     assert first == 0
     assert torch.allclose(y, bank(x[None], output="real")[0][:, 16:32], atol=1e-6)
+
+
+def test_a_copy_of_a_bank_that_is_kept_keeps_nothing():
+    bank = learnable()
+    with torch.no_grad(), steady(bank):
+        made(bank, "taps")
+        again = copy.deepcopy(bank)
+    assert again._made is None

@@ -88,7 +88,7 @@ def _walk(folder: str, roots: set[tuple[int, int]]) -> Iterator[tuple[str, str]]
                 yield entry.path, ""
         elif _is_zarr(entry.path):
             yield entry.path, ""
-        elif _names.identity(entry.path) not in roots and not os.path.exists(os.path.join(entry.path, _names.RECORD)):
+        elif _names.identity(entry.path) not in roots and not os.path.isfile(os.path.join(entry.path, _names.RECORD)):
             yield from _walk(entry.path, roots)
 
 

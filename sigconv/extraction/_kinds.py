@@ -46,7 +46,8 @@ class Signal(NamedTuple):
         """All of x, (channels, *space), as a NumPy array of its own."""
         import numpy as np
 
-        return np.array(self.x[(slice(None),) * len(self.x.shape)]).reshape(self.channels, *self.space)
+        found = np.array(self.x[(slice(None),) * len(self.x.shape)], self.x.dtype.newbyteorder("="))
+        return found.reshape(self.channels, *self.space)
 
 
 class Asked(NamedTuple):

@@ -57,7 +57,7 @@ def _mark(name: str) -> str:
 def _anothers(root: Path, place: str) -> bool:
     """Whether a folder below root is, or is in, what another extraction wrote."""
     while place:
-        if (root / place / RECORD).exists():
+        if (root / place / RECORD).is_file():
             return True
         place = os.path.dirname(place)
     return False

@@ -102,7 +102,7 @@ def run(setup: Record, tasks: list[Record], jobs: int, desk: Desk) -> None:
                     early = 0 if worker.ready else early + 1
                     _mourn(worker, waiting, desk, early)
                 desk.tick()
-        finally:  # nothing is waited for any more: a process that holds torch takes a second to end by itself
+        finally:  # all answers are in, and files have their names by them; by itself a process takes a second to end
             for worker in workers:
                 worker.process.kill()
             for worker in workers:

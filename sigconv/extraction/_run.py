@@ -48,9 +48,12 @@ def run(
                 folder.sweep()
         except StrictError:
             desk.commit()
+            folder.sweep()
             raise
         except BaseException:
             desk.rescue()
+            with contextlib.suppress(OSError):
+                folder.sweep()  # of processes that were ended in the midst of a file
             raise
         listed = folder.finish(found.inputs)
     failed = len(listed)

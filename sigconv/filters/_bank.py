@@ -71,6 +71,7 @@ class FilterBank(_walls.Held):
         unit: str = "",
     ) -> None:
         super().__init__()
+        self._made: dict[str, Any] | None = None  # what is kept while nobody trains it: _steady.py
         self.ndim, self.fs = nd.count(ndim, "ndim"), rates(fs, ndim)
         self.names, self.complex, self.rank = list(names), complex, rank
         self.kernel_size = None if kernel_size is None else tuple(kernel_size)
@@ -83,9 +84,13 @@ class FilterBank(_walls.Held):
 
     def _apply(self, *given: Any, **options: Any) -> Self:
         """Where a module is moved or cast: what was kept of it is no longer so."""
-        if self.__dict__.get("_made") is not None:
-            self._made: dict[str, Any] | None = {}
+        if self._made is not None:
+            self._made = {}
         return super()._apply(*given, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy keeps nothing: whoever has it may train it."""
+        return self.__dict__ | {"_made": None}
 
     def terms(self) -> Terms | None:
         """Short filters per axis, (filters, rank, taps) each, if the family is separable; else None."""

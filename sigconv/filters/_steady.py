@@ -14,7 +14,7 @@ MOST = 1 << 20  # bytes that are kept of a bank: larger kernels cost little besi
 
 def keep(bank: Any) -> None:
     """Begin to keep; whoever calls this sees to it that the parameters stay as they are until forget."""
-    if bank.__dict__.get("_made") is None:
+    if bank._made is None:
         bank._made = {}
 
 
@@ -26,7 +26,7 @@ def forget(bank: Any) -> None:
 @contextlib.contextmanager
 def steady(bank: Any) -> Iterator[None]:
     """Keep meanwhile, unless someone does already."""
-    if bank.__dict__.get("_made") is not None:
+    if bank._made is not None:
         yield
         return
     keep(bank)
@@ -38,7 +38,7 @@ def steady(bank: Any) -> Iterator[None]:
 
 def made(bank: Any, what: str) -> Any:
     """bank.terms() or bank.taps(), as what says: kept ones where that is allowed and no derivative is asked for."""
-    kept = bank.__dict__.get("_made")
+    kept = bank._made
     if kept is None or torch.is_grad_enabled():
         return getattr(bank, what)()
     if what not in kept:

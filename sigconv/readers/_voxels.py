@@ -122,7 +122,7 @@ def slices(path: str, layout: Layout, count: int | None, fail: Fail) -> Iterator
             if block is None:
                 raise fail(f"truncated: its header says {layout.start + layout.bytes} bytes, it has {have}")
             if at + n == long:  # the last are not handed out of a file that turns out damaged behind them
-                _to_the_end(stream, layout, fail)
+                to_the_end(stream, layout, fail)
             yield block
 
 
@@ -134,7 +134,8 @@ def _block(stream: Any, layout: Layout, n: int, fail: Fail) -> tuple[np.ndarray 
         return decoded(data, layout, n) if len(data) == size else None, len(data)
     except MemoryError:
         values = size // layout.stored.itemsize * layout.dtype.itemsize
-        raise fail(f"{n} of its slices take {values} bytes, more than there is room for") from None
+        why = fail(f"{n} of its slices take {values} bytes, more than there is room for")
+        raise files.PassingError(str(why)) from None
 
 
 def decoded(data: Any, layout: Layout, n: int) -> np.ndarray:
@@ -168,7 +169,7 @@ def taken(stream: Any, count: int) -> memoryview:
     return room[:have]
 
 
-def _to_the_end(stream: Any, layout: Layout, fail: Fail) -> None:
+def to_the_end(stream: Any, layout: Layout, fail: Fail) -> None:
     """What follows the voxels: as much of anything as the format allows, else zeros. gzip keeps its checksum there."""
     left = layout.after or MOST_PADDING
     while block := stream.read(1 << 16):

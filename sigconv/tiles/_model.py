@@ -50,7 +50,9 @@ class ModelWork(Cropped):
         return next((t.device for t in tensors), torch.device("cpu"))
 
     def takes(self, dtype: torch.dtype) -> torch.dtype:
-        """The model's own dtype, or the source's where it has none."""
+        """The model's own dtype, or the source's where it has none; ValueError for complex values of a real model."""
+        if dtype.is_complex and self._dtype is not None and not self._dtype.is_complex:
+            raise ValueError("source is complex, and the model's numbers are real: give its parts, or its magnitude")
         return self._dtype or dtype
 
     def _look(self, space: Sequence[int]) -> Look:

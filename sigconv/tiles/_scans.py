@@ -7,12 +7,14 @@ space has all of time.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from sigconv import files
 from sigconv.readers import _doors, _voxels, nifti
 
 
@@ -52,11 +54,12 @@ class Scan:
 
     def _map(self, voxels: str) -> np.memmap | None:
         """The voxels as they lie in a file that is not packed."""
-        with open(voxels, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
         layout = self._layout
-        if packed or layout.channels:
-            return None
+        with open(voxels, "rb") as file:
+            if file.read(2) == b"\x1f\x8b" or layout.channels:
+                return None
+            file.seek(layout.start + layout.bytes)
+            _voxels.to_the_end(file, layout, self._fail)
         return np.memmap(voxels, layout.stored, mode="r", offset=layout.start, shape=layout.shape, order="F")
 
     @property
@@ -87,12 +90,23 @@ class Scan:
         if not self._run:
             return self._slides
         if self._values is None:
+            self._roomy()
             with tempfile.TemporaryFile() as file:
                 for block in nifti.slices(self.path):
                     file.write(np.ascontiguousarray(block.T).data)
                 file.flush()
                 self._values = np.memmap(file, self.header.dtype, mode="r", shape=self.header.shape, order="F")
         return self._values
+
+    def _roomy(self) -> None:
+        """PassingError where the folder for temporary files has no room for the values of a run."""
+        size, place = math.prod(self.header.shape) * self.header.dtype.itemsize, tempfile.gettempdir()
+        free = shutil.disk_usage(place).free
+        if size > free:
+            raise files.PassingError(
+                f"{self.path!r} takes {size} bytes when it is unpacked, and {free} are free in {place!r}: point TMPDIR "
+                "to a folder with more room"
+            )
 
     def _decoded(self, stored: np.ndarray) -> np.ndarray:
         """The values that stored numbers stand for, as the reader makes them."""
