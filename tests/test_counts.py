@@ -49,7 +49,7 @@ def linear(*args, **options):
         pytest.param(lambda: sc.Conv1d(1, 1, 3), 3 + 1, id="pc17-conv"),
     ],
 )
-def test_pc_counts_are_those_of_the_lectures(layer, number):
+def test_pc1_pc2_pc3_pc4_pc7_pc10_pc11_pc13_pc14_pc15_pc16_pc17_counts_are_those_of_the_lectures(layer, number):
     assert count(layer()) == number
 
 

@@ -16,7 +16,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("ndim", [1, 2, 3, 4])
 @pytest.mark.parametrize("method", ["windows", "direct", "fft"])
-def test_n6_float32_on_the_gpu_keeps_the_error_gate(ndim, method, monkeypatch):
+def test_mx11_n6_float32_on_the_gpu_keeps_the_error_gate(ndim, method, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     generator = torch.Generator().manual_seed(ndim)
     x = torch.randn(2, 4, *[12] * ndim, generator=generator)

@@ -26,7 +26,7 @@ def start(root, out, *words):
     return run(visual_category, ["--data-root", str(root), "--out", str(out), *SMALL, *words])
 
 
-def test_ap6_every_run_is_tested_by_networks_that_have_not_seen_it(root, tmp_path, capfd):
+def test_every_run_is_tested_by_networks_that_have_not_seen_it(root, tmp_path, capfd):
     record = start(root, tmp_path, "--epochs", "60", "--channels", "8")
     found = record["metrics"]
     assert record["test_size"] == 8
@@ -36,7 +36,7 @@ def test_ap6_every_run_is_tested_by_networks_that_have_not_seen_it(root, tmp_pat
     assert "linear 1.000" in capfd.readouterr().err
 
 
-def test_cv8_the_kernels_span_space_and_time_and_the_weights_are_kept(root, tmp_path):
+def test_cv10_the_kernels_span_space_and_time_and_the_weights_are_kept(root, tmp_path):
     record = start(root, tmp_path, "--test-runs", "task001_run001,4")
     assert record["test_size"] == 4
     weights = load_file(f"{record['run_folder']}/model.safetensors")

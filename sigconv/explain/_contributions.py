@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.explain._answers import answer, asked, at_once, at_rest, inputs, letters, like, wanted
+from sigconv.explain._answers import at_once, at_rest, inputs, letters, like, wanted
+from sigconv.explain._rules import slope
 from sigconv.transforms import dna
 
 REFERENCES = 8
@@ -59,8 +60,8 @@ def _found(model: nn.Module, x: Tensor, references: int, target: Any, seed: int,
                 # one place in each of as many equal parts of the way: nearer to the integral than places anywhere
                 places = torch.stack([torch.rand(1, 1, generator=lot) for lot in lots])
                 along = (number + places) / references
-                slope = _slope(model, there - away * along.to(there), None if targets is None else targets[part])
-                found[part] += (away * slope.to(away.device)).sum(1).cpu() / references
+                steep = slope(model, there - away * along.to(there), None if targets is None else targets[part])
+                found[part] += (away * steep.to(away.device)).sum(1).cpu() / references
     return found
 
 
@@ -68,10 +69,3 @@ def _lot(seed: int, row: int, number: int) -> torch.Generator:
     """What draws the reference of this number for a sequence: the same, whatever else is asked about."""
     drawn = hashlib.sha256(f"{seed} {row} {number}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(drawn[:8], "little", signed=True))
-
-
-def _slope(model: nn.Module, x: Tensor, target: Any) -> Tensor:
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(answer(asked(model, x), target).sum(), x)
-    return slope

@@ -17,21 +17,29 @@ def curves(
     ylabel: str = "",
     title: str = "",
     dashed: Sequence[str] = (),
+    bands: Mapping[str, tuple[Any, Any]] | None = None,
     legend: bool = True,
     ax: Any = None,
 ) -> tuple[Any, Any]:
     """Named curves of (x, y). Names that share their first word share a colour; those in dashed are drawn so.
+
+    bands, by the curves' names, are (lowest, highest) at their x: the spread over seeds about a mean, shaded.
+    ValueError for a band of no curve.
 
     >>> figure, ax = curves({"a": ([0, 1], [2, 3])})
     >>> len(ax.lines)
     1
     """
     figure, ax = axes(ax)
+    if alone := [name for name in bands or {} if name not in lines]:
+        raise ValueError(f"bands {alone} are of no curve: expected names among {list(lines)}")
     families = list(dict.fromkeys(name.split(" ")[0] for name in lines))
     for name, (x, y) in lines.items():
         colour = COLOURS[families.index(name.split(" ")[0]) % len(COLOURS)]
         marker = "o" if len(x) == 1 else None
         ax.plot(x, y, label=name, color=colour, linestyle="--" if name in dashed else "-", marker=marker, linewidth=1.6)
+        if bands and name in bands:
+            ax.fill_between(x, *bands[name], color=colour, alpha=0.18, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.grid(alpha=0.3)
     if lines and legend:
@@ -58,9 +66,17 @@ def traces(rows: Any, names: Sequence[str], *, columns: int = 5, title: str = ""
 
 
 def strips(
-    rows: Any, names: Sequence[str] = (), *, columns: int = 0, title: str = "", ax: Any = None
+    rows: Any,
+    names: Sequence[str] = (),
+    *,
+    columns: int = 0,
+    common: bool = False,
+    title: str = "",
+    ax: Any = None,
 ) -> tuple[Any, Any]:
     """One-dimensional signals (n, samples) as small traces in one picture, each on its own scale about a line at 0.
+
+    common puts all of them on one scale.
 
     >>> figure, ax = strips(np.eye(3), ["a", "b", "c"])
     >>> len(ax.lines)
@@ -73,7 +89,7 @@ def strips(
     x = np.linspace(0, 0.86, rows.shape[1]) if rows.shape[1] > 1 else np.array([0.43])
     for n, row in enumerate(rows):
         left, middle = n % columns, -(n // columns)
-        reach = max(float(np.nanmax(np.abs(row))), 1e-30)
+        reach = max(float(np.nanmax(np.abs(rows if common else row))), 1e-30)
         ax.plot([left, left + 0.86], [middle, middle], color="lightgrey", linewidth=0.8)
         few = {"marker": "o", "markersize": 2.5} if rows.shape[1] <= 16 else {}
         ax.plot(left + x, middle + 0.36 * row / reach, color=COLOURS[0], linewidth=1.2, **few)
