@@ -13,7 +13,7 @@ from extraction_trees import BANK
 import sigconv as sc
 from sigconv import files
 from sigconv.extraction import _config, _kinds, _run, _work
-from sigconv.readers import child, zarr
+from sigconv.readers import child, npy, zarr
 from sigconv.tiles import _scans
 
 
@@ -180,7 +180,7 @@ def test_a_large_scan_of_foreign_byte_order_goes_through_a_bank_that_sees_all(tm
     monkeypatch.setattr(_kinds, "LARGE", 1)
     sliced = sc.extract("riesz", tmp_path / "x.nii", tmp_path / "sliced", format="npy")
     assert (whole.failures, sliced.failures) == ([], [])
-    assert np.array_equal(np.load(tmp_path / "whole" / "x.npy"), np.load(tmp_path / "sliced" / "x.npy"))
+    assert np.array_equal(npy.read(tmp_path / "whole" / "x.npy"), npy.read(tmp_path / "sliced" / "x.npy"))
 
 
 def test_what_follows_the_voxels_is_heard_of_in_a_mapped_scan_too(tmp_path, monkeypatch):

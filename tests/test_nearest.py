@@ -18,8 +18,8 @@ def few(monkeypatch, data_root):
 def test_ex17_neighbours_by_features_are_of_ones_own_kind_more_often_than_by_pixels(few, tmp_path):
     record = run(recipe.nearest, ["--epochs", "4", "--draws", "2", "--out", str(tmp_path)])
     found = record["metrics"]
-    assert found["accuracy"] > 0.9
-    assert found["least_gain"] > 0.15
+    assert found["accuracy"] > 0.8
+    assert found["least_gain"] > 0.1
     assert found["gain"] == pytest.approx(found["accuracy"] - found["accuracy_raw"])
     again = run(recipe.nearest, ["--epochs", "4", "--draws", "2", "--out", str(tmp_path)])["metrics"]
     assert again == found

@@ -19,5 +19,5 @@ def test_the_examples_run(number, capsys, tmp_path, monkeypatch):
     }
 
 
-def test_there_are_examples_for_layers_models_features_studies_speech_dna_scans_and_training():
-    assert len(BLOCKS) == 9
+def test_there_are_examples_for_layers_models_features_studies_speech_dna_looking_inside_scans_and_training():
+    assert len(BLOCKS) == 10

@@ -27,6 +27,8 @@ def module_of(model: nn.Module, node: str) -> nn.Module:
 def watched(model: nn.Module, node: str) -> Iterator[list[Tensor]]:
     """What the layer of that name answers while the model works, a tensor a call, as part of the graph.
 
+    It is the very tensor that goes on: a layer in place behind this one writes over it.
+
     >>> import torch
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU())
     >>> with watched(net, "1") as seen:
@@ -39,7 +41,7 @@ def watched(model: nn.Module, node: str) -> Iterator[list[Tensor]]:
     def keep(module: nn.Module, given: Any, out: Any) -> None:
         tensor = out[0] if isinstance(out, tuple | list) and out else out
         if isinstance(tensor, Tensor):
-            found.append(tensor.clone())  # a layer in place behind it would write over what is kept
+            found.append(tensor)
 
     handle = module_of(model, node).register_forward_hook(keep)
     try:

@@ -219,14 +219,15 @@ def _yaml(path: str) -> dict[str, Any]:
 
     text = files.read_bytes(path, MOST_YAML)
     try:
-        depth = 0
+        depth, named, keys = 0, False, []
         for token in yaml.scan(text):  # looked at before anything is made of it
             word = type(token).__name__
+            if named and depth == 1 and isinstance(token, yaml.ScalarToken):
+                keys.append(token.value)
+            named = isinstance(token, yaml.KeyToken)
             depth += (word in OPENING) - (word in CLOSING)
             if isinstance(token, yaml.AliasToken) or depth > DEEPEST:
                 raise ValueError("it repeats parts by *name, or is nested deeper than any bank is")
-        top = yaml.compose(text, yaml.SafeLoader)
-        keys = [key.value for key, _ in top.value] if isinstance(top, yaml.MappingNode) else []
         again = [key for key in keys if keys.count(key) > 1]
         if again:
             raise ValueError(f"it says {again[0]!r} twice")
