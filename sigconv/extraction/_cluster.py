@@ -122,17 +122,18 @@ def batch_done(setup: str, tasks: str) -> str:
     from sigconv.extraction._work import Work
 
     with _busy:
-        try:
-            if setup not in _kept:
-                _kept.clear()
+        if setup not in _kept:
+            _kept.clear()
+            try:
                 _kept[setup] = Work(json.loads(setup))
-            work = _kept[setup]
+            except ValueError as error:  # no such bank, statistic or device
+                return json.dumps([{"usage": str(error)}])
+        work = _kept[setup]
+        try:
             work.told.clear()  # whoever asks next may not have heard of the banks
             lines = [work.done(task) for task in json.loads(tasks)]
             pending, work.group.pending = work.group.pending, []
             files.Group(pending).commit(work.out)
-        except ValueError as error:  # no such bank, statistic or device
-            lines = [{"usage": str(error)}]
         except _formats.WriteError as error:
             lines = [{"unwritable": [error.errno, error.strerror]}]
     return json.dumps(lines)
