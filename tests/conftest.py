@@ -53,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("thorough" if config.getoption("--thorough") else "fixed")
 
 
+@pytest.fixture(autouse=True)
+def _drawn_alike() -> None:
+    """Weights and samples that a test draws without a seed of its own do not hang on the tests that ran before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data, from $SIGCONV_DATA."""
