@@ -217,7 +217,17 @@ def test_a_folder_that_bears_the_records_name_hides_nothing(tmp_path):
     assert sc.extract(BANK, tmp_path / "in", tmp_path / "out").done == 2
 
 
-def test_strict_with_processes_leaves_no_file_that_waits(tmp_path):
+def test_strict_with_processes_leaves_no_file_that_waits(tmp_path, monkeypatch):
+    worked = _run._work
+
+    def working(*asked):
+        waiting = tmp_path / "out" / f"{files.waiting('a09.npy')}abcdefgh.tmp"  # of a process that is ended in its midst
+        try:
+            worked(*asked)
+        finally:
+            waiting.write_bytes(b"half")
+
+    monkeypatch.setattr(_run, "_work", working)
     for number in range(12):
         made.array(tmp_path / "in" / f"a{number:02}.npy", (300, 300), seed=number)
     (tmp_path / "in" / "a05.npy").write_bytes(b"nothing")

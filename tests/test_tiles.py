@@ -30,6 +30,7 @@ def small_blocks(monkeypatch):
     """Blocks of a few samples, so that small signals have many."""
     monkeypatch.setattr(_grid, "BLOCKS", {1: 64, 2: 24, 3: 12, 4: 8})
     monkeypatch.setattr(_grid, "LONGER", 1)
+    monkeypatch.setattr(_grid, "SPARSE", 1)
 
 
 def noise(*shape, dtype=np.float32, seed=0):
@@ -63,6 +64,7 @@ def test_tiled_banks_equal_untiled_whatever_border_stride_and_tile(data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_grid, "BLOCKS", blocks)
         patch.setattr(_grid, "LONGER", 1)
+        patch.setattr(_grid, "SPARSE", 1)
         found = [tiles.apply(bank, x, tile=t, **options) for t in (1, draw(st.integers(1, most)), 10**6)]
     close(found[0], whole)
     assert np.array_equal(found[0], found[1])

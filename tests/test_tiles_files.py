@@ -30,6 +30,7 @@ OPTIONS = {"output": "magnitude", "padding_mode": "reflect"}
 def small_blocks(monkeypatch):
     monkeypatch.setattr(_grid, "BLOCKS", {1: 64, 2: 24, 3: 12, 4: 8})
     monkeypatch.setattr(_grid, "LONGER", 1)
+    monkeypatch.setattr(_grid, "SPARSE", 1)
 
 
 def noise(*shape, seed=0):

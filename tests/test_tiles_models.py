@@ -18,6 +18,7 @@ from sigconv.tiles import _cropped, _grid, _meter, _run
 def small_blocks(monkeypatch):
     monkeypatch.setattr(_grid, "BLOCKS", {1: 40, 2: 24, 3: 12})
     monkeypatch.setattr(_grid, "LONGER", 1)
+    monkeypatch.setattr(_grid, "SPARSE", 1)
     monkeypatch.setattr(_cropped, "MODELS", {})
 
 

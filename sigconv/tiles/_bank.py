@@ -55,10 +55,10 @@ class BankWork:
         return BankWork(copy.deepcopy(self.bank).to(device), self.output, self.stride, self.border)
 
     def block(self, space: Sequence[int]) -> tuple[int, ...]:
-        """Positions of a block; along a single axis few filters take more of it at a time."""
+        """Positions of a block; along a single axis few filters, and those with a stride, take more of it at a time."""
         rows = zip(self.stride, self.half, strict=True)
         axes = [Axis(Fraction(s), h, s) for s, h in rows]
-        return _grid.block_of(axes, self.positions(space), _grid.usual(self.ndim, len(self.bank)))
+        return _grid.block_of(axes, self.positions(space), _grid.usual(self.stride, len(self.bank)))
 
     def positions(self, space: Sequence[int]) -> tuple[int, ...]:
         """Of the answer to a source of this size."""

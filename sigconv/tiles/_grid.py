@@ -16,7 +16,9 @@ from sigconv import nd
 
 BLOCKS = {1: 1 << 16, 2: 512, 3: 128, 4: 32}  # samples of the input along an axis, by the number of axes
 LEAST = 16  # of more axes
-FEW, LONGER = 64, 4  # filters; how many times longer blocks of a single axis are at the most, where filters are fewer
+# Blocks of a single axis are longer where their answers are few: of fewer filters than FEW up to LONGER times, by a stride
+# up to SPARSE times again. What a block costs beside its samples is then paid less often.
+FEW, LONGER, SPARSE = 64, 4, 8
 Span = tuple[int, int]
 Box = tuple[Span, ...]
 
@@ -30,14 +32,14 @@ class Axis(NamedTuple):
     lattice: int
 
 
-def usual(ndim: int, filters: int) -> int:
-    """Samples of a block along an axis; of a single axis more of them where an answer is of few filters.
+def usual(strides: Sequence[int], filters: int) -> int:
+    """Samples of a block along an axis; of a single axis more of them where an answer is of few filters or has a stride.
 
-    >>> usual(1, 2), usual(1, 32), usual(1, 100), usual(2, 2)
-    (262144, 131072, 65536, 512)
+    >>> usual([1], 2), usual([1], 32), usual([1], 100), usual([160], 100), usual([1, 1], 2)
+    (262144, 131072, 65536, 524288, 512)
     """
-    base = BLOCKS.get(ndim, LEAST)
-    return base * min(max(FEW // filters, 1), LONGER) if ndim == 1 else base
+    base = BLOCKS.get(len(strides), LEAST)
+    return base * min(max(FEW // filters, 1), LONGER) * min(strides[0], SPARSE) if len(strides) == 1 else base
 
 
 def block_of(axes: Sequence[Axis], positions: Sequence[int], base: int | None = None) -> tuple[int, ...]:
