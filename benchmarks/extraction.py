@@ -26,25 +26,29 @@ from sigconv.transforms import dna
 BANKS = {"files": "gabor", "recordings": "auditory.bank:kind=erb:n=32:fmin=80:fmax=7000"}
 FILES = int(os.environ.get("SIGCONV_BENCH_FILES", "1000"))  # of the mixed tree; 10,000 takes ten minutes
 RECORDINGS = max(FILES // 50, 1)
+POOLED = max(FILES // 125, 1)  # recordings of which every sample is answered, and means and deviations are kept
 SOUNDS = {".wav": wav, ".flac": flac, ".sph": sphere}
 
 
 def cases(device: str) -> list[Case]:
-    """Many small files of every kind, a hundredth of them bad; fewer, longer recordings. Both anew, and again."""
+    """Many small files of every kind, a hundredth of them bad; fewer, longer recordings. All anew, and again."""
     place = Path(tempfile.mkdtemp(prefix="sigconv-bench-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     _trees.small(place / "small", FILES)
     _trees.large(place / "large", RECORDINGS)
-    trees = {(f"{FILES} files", "files", 1): place / "small"}
-    trees[f"{RECORDINGS} recordings of 5 min", "recordings", 160] = place / "large"
-    return [
-        case
-        for (name, bank, stride), root in trees.items()
-        for case in _cases(f"{name}, {_trees.size(root) / 1e6:.0f} MB", root, BANKS[bank], stride, device)
-    ]
+    _trees.large(place / "pooled", POOLED)
+    found = []
+    for name, folder, bank, stride, pool in [
+        (f"{FILES} files", "small", "files", 1, False),
+        (f"{RECORDINGS} recordings of 5 min, 100 answers a second", "large", "recordings", 160, False),
+        (f"{POOLED} recordings of 5 min, mean and deviation of all", "pooled", "recordings", 1, True),
+    ]:
+        told = f"{name}, {_trees.size(place / folder) / 1e6:.0f} MB"
+        found += _cases(told, place / folder, BANKS[bank], stride, pool, device)
+    return found
 
 
-def _cases(name: str, root: Path, bank: str, stride: int, device: str) -> list[Case]:
+def _cases(name: str, root: Path, bank: str, stride: int, pool: bool, device: str) -> list[Case]:
     """Two processes and one against the loop, and what is done already against the first time.
 
     All of them are commands of their own, which begin by loading what they need.
@@ -53,6 +57,7 @@ def _cases(name: str, root: Path, bank: str, stride: int, device: str) -> list[C
 
     def ours(to: Path, jobs: int) -> np.ndarray:
         options = ["--stride", stride, "--jobs", jobs, "--device", device, "--json"]
+        options += ["--pool", "mean,std"] if pool else []
         told = _command("-m", "sigconv", "extract", bank, root, "-o", to, *options)
         return np.array([json.loads(told)["done"]])
 
@@ -65,7 +70,9 @@ def _cases(name: str, root: Path, bank: str, stride: int, device: str) -> list[C
 
     def loop() -> np.ndarray:
         shutil.rmtree(out, ignore_errors=True)
-        call = f"print(extraction.plain(Path({str(root)!r}), Path({str(out)!r}), {device!r}, {bank!r}, {stride}))"
+        call = (
+            f"print(extraction.plain(Path({str(root)!r}), Path({str(out)!r}), {device!r}, {bank!r}, {stride}, {pool}))"
+        )
         told = _command("-c", f"from pathlib import Path; from sigconv.benchmarks import extraction; {call}")
         return np.array([int(told)])
 
@@ -84,7 +91,7 @@ def _command(*words: Any) -> str:
 
 
 @torch.no_grad()
-def plain(root: Path, out: Path, device: str, bank: str = BANKS["files"], stride: int = 1) -> int:
+def plain(root: Path, out: Path, device: str, bank: str = BANKS["files"], stride: int = 1, pool: bool = False) -> int:
     """What one would write without us: read, filter, save, and go on where a file is bad; how many were good."""
     banks: dict[Any, Any] = {}
     done = 0
@@ -99,6 +106,9 @@ def plain(root: Path, out: Path, device: str, bank: str = BANKS["files"], stride
                 if key not in banks:
                     banks[key] = filters.build(bank, *key).to(device)
                 maps[name] = banks[key](x[None], output="magnitude", padding_mode="symmetric", stride=stride)[0]
+                if pool:
+                    space = tuple(range(1, maps[name].ndim))
+                    maps[name] = np.stack([maps[name].mean(space), maps[name].std(space)])
             target = out / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             save(target, maps, affine)

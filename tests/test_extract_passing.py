@@ -221,7 +221,7 @@ def test_strict_with_processes_leaves_no_file_that_waits(tmp_path, monkeypatch):
     worked = _run._work
 
     def working(*asked):
-        waiting = tmp_path / "out" / f"{files.waiting('a09.npy')}abcdefgh.tmp"  # of a process that is ended in its midst
+        waiting = tmp_path / "out" / f"{files.waiting('a09.npy')}abcdefgh.tmp"  # of a process ended in its midst
         try:
             worked(*asked)
         finally:

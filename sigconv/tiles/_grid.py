@@ -16,8 +16,8 @@ from sigconv import nd
 
 BLOCKS = {1: 1 << 16, 2: 512, 3: 128, 4: 32}  # samples of the input along an axis, by the number of axes
 LEAST = 16  # of more axes
-# Blocks of a single axis are longer where their answers are few: of fewer filters than FEW up to LONGER times, by a stride
-# up to SPARSE times again. What a block costs beside its samples is then paid less often.
+# Blocks of a single axis are longer where their answers are few: of fewer filters than FEW up to LONGER times, by a
+# stride up to SPARSE times again. What a block costs beside its samples is then paid less often.
 FEW, LONGER, SPARSE = 64, 4, 8
 Span = tuple[int, int]
 Box = tuple[Span, ...]
@@ -33,7 +33,7 @@ class Axis(NamedTuple):
 
 
 def usual(strides: Sequence[int], filters: int) -> int:
-    """Samples of a block along an axis; of a single axis more of them where an answer is of few filters or has a stride.
+    """Samples of a block along an axis; of a single axis more where an answer is of few filters or has a stride.
 
     >>> usual([1], 2), usual([1], 32), usual([1], 100), usual([160], 100), usual([1, 1], 2)
     (262144, 131072, 65536, 524288, 512)
