@@ -59,7 +59,7 @@ def fetch(folder: str, manifest: str, around: str | None = None, known: dict[str
             downloader=functools.partial(_downloaded, cache, known.get("size")),
         )
     except Exception as error:  # whatever went wrong on the way, the user needs to know the ways
-        why = " ".join(str(error).split())[:200]
+        why = console.one_line(error, 200)
         set_to = f"nothing of it under SIGCONV_DATA={around}" if around else "SIGCONV_DATA is not set"
         raise FileNotFoundError(
             f"data set {folder!r} is not at hand: no --data-root given, {set_to}, the cache {str(cache)!r} has none, "

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sigconv import console
 from sigconv.datasets import _roots
 from sigconv.datasets._parts import Bytes, Parts
 from sigconv.readers import idx
@@ -116,7 +117,7 @@ def _fetched(around: str | None) -> Path:
         for name, digest in facts["sha256"].items():
             pooch.retrieve(facts["url"] + name, known_hash=f"sha256:{digest}", path=cache, fname=name)
     except Exception as error:  # whatever went wrong on the way, the user needs to know the ways
-        why = " ".join(str(error).split())[:200]
+        why = console.one_line(error, 200)
         set_to = f"nothing of it under SIGCONV_DATA={around}" if around else "SIGCONV_DATA is not set"
         raise FileNotFoundError(
             f"data set 'mnist' is not at hand: no --data-root given, {set_to}, the cache {str(cache)!r} has none, and "

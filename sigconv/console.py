@@ -145,13 +145,24 @@ def silence(process: int) -> None:
 
 def _failed(error: Exception) -> None:
     """The one line about an error. Of many processes the first speaks; another one only if that is not about to."""
-    line = f"error: {' '.join(str(error).split()) or type(error).__name__}"
+    line = f"error: {one_line(error)}"
     if _silent:
         number = _silent.pop()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(3)  # if all fail alike, whoever started them ends this one meanwhile
         line = f"process {number}: {line}"
     say(line)
+
+
+def one_line(what: Any, most: int | None = None) -> str:
+    """A text or an error in one line, of so many letters at the most; an error that says nothing by its name.
+
+    >>> one_line(ValueError("two\\n  lines")), one_line(KeyError()), one_line(OSError(2, "No such file", "a.wav"))
+    ('two lines', 'KeyError', "'a.wav': No such file")
+    """
+    named = isinstance(what, OSError) and what.strerror and isinstance(what.filename, str | bytes | os.PathLike)
+    text = f"{os.fsdecode(what.filename)!r}: {what.strerror}" if named else str(what)
+    return " ".join(text.split())[:most] or (type(what).__name__ if isinstance(what, BaseException) else "")
 
 
 def say(text: str) -> None:

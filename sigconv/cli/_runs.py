@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sigconv import files
+from sigconv import console, files
 
 NAME = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{8}(?:_(\d+))?")
 MAIN = ("accuracy", "block_accuracy", "auroc", "auprc", "f1", "dice", "valid_accuracy", "valid_loss", "train_loss")
@@ -91,7 +91,7 @@ def read(folder: Path) -> Run:
         else:
             _unfinished(run, folder)
     except Exception as error:  # whatever a damaged file makes a parser say
-        run.state, run.detail = "broken", (" ".join(str(error).split()) or type(error).__name__)[:200]
+        run.state, run.detail = "broken", console.one_line(error, 200)
     return run
 
 

@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     except (ValueError, TypeError) as error:
         if isinstance(error, extraction.StrictError) or (worked and not isinstance(error, extraction.NoBankError)):
             raise
-        raise console.UsageError(" ".join(str(error).split())) from None
+        raise console.UsageError(console.one_line(error)) from None
     if json:
         console.answer({"bank": bank, **result.record()})
     else:

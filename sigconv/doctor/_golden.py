@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sigconv import conv
+from sigconv import console, conv
 from sigconv.doctor import _numbers
 from sigconv.doctor._published import PUBLISHED
 from sigconv.filters import auditory, gabor, gaussian, haar, laws, masks, riesz
@@ -109,7 +109,7 @@ def golden(device: str, dtype: torch.dtype, gate: float | None = None) -> Iterat
         try:
             worst = check()
         except Exception as failure:  # of a driver, a library, a kernel: whatever it is, the user is to read it
-            error = " ".join(str(failure).split())[:200] or type(failure).__name__
+            error = console.one_line(failure, 200)
         row = {"device": device, "dtype": str(dtype)[6:] if gate is None else "tf32", "case": name, "kind": kind}
         yield row | {"worst_error": round(worst, 4), "kept": worst <= 1, "error": error}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from sigconv import console
 from sigconv.doctor import _torch
 
 LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells its processes
@@ -30,7 +31,7 @@ def _about(n: int) -> dict[str, Any]:
     try:
         found = torch.cuda.get_device_properties(n)
     except (RuntimeError, AssertionError) as error:
-        return {"said": " ".join(str(error).split())[:200]}
+        return {"said": console.one_line(error, 200)}
     supported = _supported(found.major, found.minor, torch.cuda.get_arch_list())
     row = {"name": found.name, "capability": f"{found.major}.{found.minor}", "memory_bytes": found.total_memory}
     return row | {"supported": supported}

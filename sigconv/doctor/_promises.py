@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigconv import conv, methods
+from sigconv import console, conv, methods
 from sigconv.doctor._machine import devices
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -43,7 +43,7 @@ def promises(device: str | None = None, done: Callable[[], None] = lambda: None)
             try:
                 worst, contained = _checked(cases, device, dtype, method)
             except Exception as failure:  # of a driver or a library: whatever it is, the user is to read it
-                error = " ".join(str(failure).split())[:200] or type(failure).__name__
+                error = console.one_line(failure, 200)
             kept = worst <= 1 and contained
             yield row | {"worst_error": round(worst, 4), "nan_contained": contained, "kept": kept, "error": error}
             done()

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from sigconv import console
+
 VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -194,4 +196,4 @@ def quietly(ask: Callable[[], Any]) -> tuple[Any, list[str]]:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         found = ask()
-    return found, [" ".join(str(one.message).split())[:200] for one in heard]
+    return found, [console.one_line(one.message, 200) for one in heard]

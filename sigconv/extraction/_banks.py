@@ -76,7 +76,7 @@ class Banks:
             try:
                 made = self._make(ndim, rates)
             except (ValueError, TypeError) as error:
-                raise BankError(" ".join(str(error).split())) from None
+                raise BankError(console.one_line(error)) from None
             if getattr(made, "ndim", ndim) != ndim:
                 raise ValueError(f"the bank has {made.ndim} axes of space, and the signal {ndim}")
             self._kept[ndim, rates] = made.to(self.device).eval()
@@ -161,7 +161,7 @@ def _function(head: str) -> Callable[..., Any]:
     known = [found.name for found in pkgutil.iter_modules(filters.__path__) if not found.name.startswith("_")]
     family = importlib.import_module(f"sigconv.filters.{name}") if name in known else None
     if not hasattr(family, "default"):
-        raise ValueError(f"bank {name!r} is not one of {', '.join(known)}: {console.nearest(name, known)}")
+        raise ValueError(f"bank {name!r} is not one of those known: {console.nearest(name, known)}")
     makers = _spec._makers(family)  # type: ignore[arg-type]
     if (function or "default") not in makers:
         raise ValueError(f"bank {head!r}: {name} makes banks by {', '.join(makers)}")

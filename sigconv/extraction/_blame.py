@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from sigconv import files
+from sigconv import console, files
 from sigconv.extraction import _banks
 
 
@@ -13,7 +13,7 @@ class InputError(Exception):
     """An input that has no features; lasting, if that is by what it holds."""
 
     def __init__(self, error: Exception) -> None:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = console.one_line(error)
         told = isinstance(error, ValueError | OSError | ImportError)
         super().__init__(text[:500] if told else f"{type(error).__name__}: {text[:500]}")
         self.bank = isinstance(error, _banks.BankError)

@@ -127,7 +127,7 @@ def _rate(value: Any) -> float:
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ValueError(f"{name} {value!r} is not one of {', '.join(known)}: {console.nearest(str(value), known)}")
+        raise ValueError(f"{name} {value!r} is not one of those known: {console.nearest(str(value), known)}")
 
 
 def _format(word: str, pooled: bool, output: str) -> str:
@@ -234,7 +234,7 @@ def _yaml(path: str) -> dict[str, Any]:
         found = yaml.safe_load(text)
         json.dumps(found, allow_nan=False)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path!r} is no description of a bank: {' '.join(str(error).split())[:200]}") from None
+        raise ValueError(f"{path!r} is no description of a bank: {console.one_line(error, 200)}") from None
     if not isinstance(found, dict) or not isinstance(found.get("bank"), str):
         raise ValueError(f"{path!r} is no description of a bank: expected `bank: gabor.pyramid` and its options")
     if not all(isinstance(key, str) for key in found):

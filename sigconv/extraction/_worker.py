@@ -35,6 +35,7 @@ def _serve(setup: dict[str, Any], lines: Any, say: Any) -> None:
     import torch
 
     torch.set_num_threads(setup["threads"])
+    from sigconv import console
     from sigconv.extraction import _formats
     from sigconv.extraction._work import Work
 
@@ -44,7 +45,7 @@ def _serve(setup: dict[str, Any], lines: Any, say: Any) -> None:
         say({"usage": str(error)})
         return
     except Exception as error:
-        say({"failed": " ".join(str(error).split()) or type(error).__name__})
+        say({"failed": console.one_line(error)})
         return
     say({"ready": os.getpid()})
     for text in lines:

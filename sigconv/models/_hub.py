@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sigconv import console
+
 FILES = ("config.json", "model.safetensors", "README.md")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
@@ -21,7 +23,7 @@ def pull(name: str, revision: str | None = None) -> Path:
     try:
         return Path(hub.snapshot_download(repo_id=name, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:  # the network has many ways to fail
-        raise OSError(f"{name} cannot be fetched from the hub: {_line(error)}") from None
+        raise OSError(f"{name} cannot be fetched from the hub: {console.one_line(error, 300)}") from None
 
 
 def push(folder: Path, name: str, private: bool | None) -> str:
@@ -34,12 +36,8 @@ def push(folder: Path, name: str, private: bool | None) -> str:
         api.create_repo(repo_id=name, private=private, exist_ok=True)
         sent = api.upload_folder(repo_id=name, folder_path=str(folder), allow_patterns=list(FILES))
     except Exception as error:  # the network has many ways to fail
-        raise OSError(f"{name} cannot be sent to the hub: {_line(error)}") from None
+        raise OSError(f"{name} cannot be sent to the hub: {console.one_line(error, 300)}") from None
     return str(sent)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _library(purpose: str) -> Any:

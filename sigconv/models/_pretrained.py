@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigconv import __version__, files
+from sigconv import __version__, console, files
 from sigconv.models import _hub
 from sigconv.models._card import card
 from sigconv.models._record import FORMAT, described, planned, twin
@@ -94,7 +94,7 @@ def from_pretrained(folder_or_id: str | os.PathLike[str], *, revision: str | Non
         model.load_state_dict(tensors, strict=True, assign=True)
         return model.eval()
     except Exception as error:  # whatever a damaged file makes a parser say, it is one thing to the user
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = console.one_line(error)
         raise ValueError(f"pretrained folder {str(folder)!r} cannot be used: {reason[:500]}") from None
 
 

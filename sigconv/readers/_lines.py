@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 from sigconv import files
+from sigconv.console import one_line
 
 MOST_BYTES = 1 << 40  # of a file, and of what it unpacks to
 MOST_TEXT = 1 << 28  # of what is kept in memory line by line
@@ -139,7 +140,7 @@ def _bounded(stream: Any, room: int, size: int, fail: Fail) -> Iterator[bytes]:
         try:
             block = stream.read(BLOCK)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            why = " ".join(str(error).split())
+            why = one_line(error)
             raise fail(f"it cannot be unpacked beyond this, cut short or damaged ({why})", line) from None
         if not block:
             return

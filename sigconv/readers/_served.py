@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from sigconv import files
+from sigconv import console, files
 from sigconv.readers import _replies
 from sigconv.readers._replies import LENGTH
 
@@ -44,7 +44,7 @@ def _reply(request: dict[str, Any]) -> Iterator[Any]:
         buffers = []
         kinds = (files.PassingError, ValueError, OSError, ImportError, MemoryError)
         kind = next((one.__name__ for one in kinds if isinstance(error, one)), "")
-        number, text = getattr(error, "errno", None), " ".join(str(error).split())
+        number, text = getattr(error, "errno", None), console.one_line(error)
         text = str(getattr(error, "strerror", None) or text) if number is not None else text
         text = text if kind else f"{type(error).__name__}: {text}"
         header = json.dumps({"error": kind, "errno": number, "text": text[:500]}).encode()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 
 AT_ONCE = 1 << 24  # bytes decoded at a time
 MOST_BYTES = 16 << 30  # of a volume in memory
@@ -80,7 +80,7 @@ def opened(path: str, fail: Fail) -> Iterator[tuple[Any, int]]:
             file.seek(0)
             yield (gzip.GzipFile(fileobj=file), size * MOST_PACKED) if packed else (file, size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise fail(f"it cannot be unpacked: {' '.join(str(error).split())}") from None
+        raise fail(f"it cannot be unpacked: {console.one_line(error)}") from None
 
 
 def check(layout: Layout, most: int, fail: Fail) -> Layout:

@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from sigconv import console
+
 MOST_CHUNK = 1 << 30  # bytes of one chunk, unpacked
 MOST_MEMORY = 1 << 28  # that unpacking xz may take
 PIECE = 1 << 14  # bytes of gzip that are unpacked at a time
@@ -69,7 +71,7 @@ def unpacked(data: bytes, packers: tuple[str, ...], size: int, fail: Fail) -> by
         try:
             data = UNPACK[packer](data, most)
         except (zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError, MemoryError) as error:
-            why = " ".join(str(error).split())[:120] or type(error).__name__
+            why = console.one_line(error, 120)
             raise fail(f"a chunk cannot be unpacked by {packer}: {why}") from None
     return data
 

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from sigconv import files
+from sigconv import console, files
 
 MOST_MEMBER = 256 << 20  # bytes of one member
 MOST_TOTAL = 4 << 30  # bytes of all members
@@ -51,7 +51,7 @@ def members(path: str | os.PathLike[str], ending: str = "") -> Iterator[tuple[st
                     raise ValueError(f"it unpacks to more than {min(MOST_TOTAL, room)} bytes or {MOST_MEMBERS} files")
                 yield member, content
     except DAMAGE as error:
-        raise ValueError(f"{name!r} is not a whole zip or tar archive: {' '.join(str(error).split())[:400]}") from None
+        raise ValueError(f"{name!r} is not a whole zip or tar archive: {console.one_line(error, 400)}") from None
 
 
 def listed(file: BinaryIO) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 
 MOST_AXES = 32
 MOST_BYTES = 4 << 30  # of an array, unpacked
@@ -48,7 +48,7 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
             content = _taken(stream, header.bytes)
             beyond = len(stream.read(1))  # and so gzip looks at its checksum
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise fail(f"it cannot be unpacked: {' '.join(str(error).split())}") from None
+        raise fail(f"it cannot be unpacked: {console.one_line(error)}") from None
     if len(content) < header.bytes or beyond:
         more = "more follow" if beyond else f"it has {len(content)}: cut short?"
         raise fail(f"its header says {header.bytes} bytes {header.shape} of {header.dtype.name}, and {more}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 
 LARGEST = 1 << 28  # pixels that are believed
 MOST_RATIO = 2000  # of them a byte of the file: a blank page has as many
@@ -36,6 +36,6 @@ def read(path: Any) -> np.ndarray:
             deep = picture.mode.startswith("I")
             grey = np.asarray(picture if deep else picture.convert("L"), np.float32)
     except Exception as error:  # decoders raise what they like
-        why = "" if "BytesIO" in str(error) else f": {' '.join(str(error).split())[:120]}"
+        why = "" if "BytesIO" in str(error) else f": {console.one_line(error, 120)}"
         raise ValueError(f"{name!r} is no picture that can be read{why}") from None
     return grey / (65535 if deep else 255)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 
 MOST_BYTES = 1 << 40  # mapped files may be large
 MOST_READ = 16 << 30  # of an array in memory
@@ -69,7 +69,7 @@ def described(file: Any, name: str, held: int) -> Described:
         reads = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = reads(file)
     except Exception as error:  # NumPy reads the header as Python, and fails as Python does
-        raise ValueError(f"{name} is not a .npy file: {' '.join(str(error).split())[:120]}") from None
+        raise ValueError(f"{name} is not a .npy file: {console.one_line(error, 120)}") from None
     if dtype.hasobject:
         raise ValueError(f"{name} holds Python objects, which are not read: save it as numbers")
     if dtype.kind not in "biufc" or dtype.shape:

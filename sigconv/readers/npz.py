@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 from sigconv.readers import _voxels, archive, npy
 
 MOST_BYTES = 16 << 30  # of all arrays that are asked for
@@ -47,7 +47,7 @@ def read(path: Any, names: Iterable[str] | None = None) -> dict[str, np.ndarray]
                 raise ValueError(f"its arrays take {room} bytes: more than the {MOST_BYTES} read at once")
             return {one: _array(packed, there[one], f"array {one!r}", size) for one in wanted}
     except archive.DAMAGE as error:
-        raise ValueError(f"{name!r} is not a usable .npz file: {' '.join(str(error).split())[:400]}") from None
+        raise ValueError(f"{name!r} is not a usable .npz file: {console.one_line(error, 400)}") from None
 
 
 def _listed(file: Any) -> zipfile.ZipFile:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 from sigconv.readers import _matroska, _riff
 
 MOST_FILE = 1 << 44  # bytes
@@ -292,7 +292,7 @@ def _telling(fail: Fail) -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200].lower()
+    return console.one_line(getattr(error, "strerror", None) or error, 200).lower()
 
 
 def _failing(path: str | os.PathLike[str]) -> Fail:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv import files
+from sigconv import console, files
 from sigconv.readers import _zarr_chunks, _zarr_layout
 from sigconv.readers._zarr_chunks import Folder
 
@@ -191,7 +191,7 @@ def _json(folder: Folder, name: str) -> dict[str, Any]:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:100] if isinstance(error, ValueError) else "too deep"
+        why = console.one_line(error, 100) if isinstance(error, ValueError) else "too deep"
         raise folder.fail(f"its {name} is not JSON ({why})") from None
     if not isinstance(said, dict):
         raise folder.fail(f"its {name} is no object")

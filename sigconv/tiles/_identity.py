@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sigconv import console
 from sigconv.filters import FilterBank
 from sigconv.tiles._sources import Source
 
@@ -58,7 +59,7 @@ def differing(said: dict[str, Any], now: dict[str, Any], path: str = "") -> list
 
 
 def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = console.one_line(value)
     return text if len(text) <= 40 else f"{text[:37]}…"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigconv import __version__, files
+from sigconv import __version__, console, files
 from sigconv.train import tree
 
 FORMAT = 2
@@ -79,7 +79,7 @@ def load(path: str | os.PathLike[str]) -> Any:
             raise ValueError("commit.json was changed")
         return tree.restore(commit["tree"], _tensors(path / "state.safetensors", commit["tensors"], commit["bytes"]))
     except Exception as error:  # whatever a damaged file makes a parser say, it is one thing to the user
-        raise ValueError(f"checkpoint {str(path)!r} cannot be used: {' '.join(str(error).split())[:300]}") from None
+        raise ValueError(f"checkpoint {str(path)!r} cannot be used: {console.one_line(error, 300)}") from None
 
 
 def _tensors(path: Path, committed: dict[str, dict[str, Any]], size: int) -> dict[str, Tensor]:

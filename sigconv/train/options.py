@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from sigconv import console, files
+from sigconv.console import one_line
 
 JOB_OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "seed": (int, 0, "of every random choice: same seed, same machine, same threads, the same bits"),
@@ -151,7 +152,7 @@ def _from_file(file: str, known: set[str]) -> list[str]:
     try:
         found = yaml.safe_load(files.read_bytes(file, 1 << 20).decode())
     except (yaml.YAMLError, UnicodeDecodeError, OSError, ValueError) as error:
-        raise console.UsageError(f"--config {file!r} cannot be read: {' '.join(str(error).split())}") from None
+        raise console.UsageError(f"--config {file!r} cannot be read: {one_line(error)}") from None
     if not isinstance(found or {}, dict):
         raise console.UsageError(f"--config {file!r} holds a {type(found).__name__}: expected lines of option: value")
     words = []

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigconv import __version__
+from sigconv import __version__, console
 from sigconv.train import processes, seeds
 from sigconv.train.job import KEPT, Job
 from sigconv.train.sharding import load_model, load_optimizer, whole
@@ -114,7 +114,7 @@ class State:
             self.running.copy_(sums[processes.number()] if len(sums) == processes.count() else sums.mean())
             self._generators(state["generators"], job)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            first = " ".join(str(error).split())[:200]
+            first = console.one_line(error, 200)
             raise ValueError(
                 f"the checkpoint of {name} under {str(job.folder)!r} is another model's: {first}"
             ) from None
