@@ -137,6 +137,7 @@ def test_patterns_are_the_planted_sites_the_heavier_first_on_either_strand():
     assert shares == sorted(shares, reverse=True)
     assert 0.7 < shares[0] < sum(shares) <= 1 + 1e-6
     assert [p.motif.name for p in explain.patterns(Seeker(SITES, [1.0, 3.0]), x, top=1)] == ["pattern_0"]
+    assert explain.matches(found, found) == explain.matches(*[[p.motif for p in found]] * 2)
 
 
 def test_patterns_of_several_networks_are_those_they_have_between_them():

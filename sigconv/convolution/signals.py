@@ -136,7 +136,7 @@ def _correlated(x, h, mode, axes, others, padding_mode, value, method, turn) -> 
     modes = nd.border_modes(padding_mode, len(axes))
     zeros = tuple(both if border == "zeros" else (0, 0) for border, both in zip(modes, margins, strict=True))
     filled = tuple((0, 0) if border == "zeros" else both for border, both in zip(modes, margins, strict=True))
-    shape = torch.broadcast_shapes(x.shape[:kept], h.shape[:kept])
+    shape = tuple(m if n == 1 else n for n, m in zip(x.shape[:kept], h.shape[:kept], strict=True))
     ones = (1,) * len(axes)
     if math.prod(h.shape[:kept]) == 1:  # one kernel for all: pairs are batch rows
         rows, weight, groups = x.reshape(-1, 1, *space), h.reshape(1, 1, *taps), 1

@@ -7,7 +7,7 @@ query columns is computed from these very scores, exactly, in whole steps: by co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,8 @@ class Match(NamedTuple):
 
 
 def matches(
-    queries: Sequence[Motif],
-    targets: Sequence[Motif],
+    queries: Sequence[Any],
+    targets: Sequence[Any],
     *,
     distance: str = "euclidean",
     weigh: bool = True,
@@ -50,6 +50,7 @@ def matches(
 ) -> list[Match]:
     """The best alignment of every query with every target, the likest targets of each query first.
 
+    queries       motifs, or the patterns of explain.patterns; so are targets
     distance      of two columns: "euclidean", "pearson" (correlation), or "sandelin" (2 less the squared distance)
     weigh         each query column's scores count by its information, 0 to 2 bits: that columns which could be anything
                   are like others of that kind proves nothing. False is Tomtom's own
@@ -72,7 +73,8 @@ def matches(
     ('M7', '-', 0, 8, True)
     """
     score = DISTANCES[nd.one_of(distance, tuple(DISTANCES), "distance")]
-    overlap, targets = nd.count(overlap, "overlap"), list(targets)
+    overlap = nd.count(overlap, "overlap")
+    queries, targets = ([getattr(one, "motif", one) for one in many] for many in (queries, targets))
     most = None if most is None else nd.count(most, "most")
     if not targets:
         raise ValueError("there are no targets to match")
