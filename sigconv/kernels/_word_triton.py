@@ -6,13 +6,13 @@ letters and 32 filters are 220 kB at most, so they stay in the second cache whil
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sigconv.kernels import _triton as shared
 from sigconv.kernels._memory import KINDS
 from sigconv.kernels._state import transformed
 from sigconv.kernels._word_tables import numbers, spelled, tables, window_count, word
@@ -20,18 +20,15 @@ from sigconv.kernels._word_tables import numbers, spelled, tables, window_count,
 WINDOWS, FILTERS = 32, 32  # of a step
 
 
-@cache
-def at_hand() -> bool:
-    """Whether Triton is installed; it is imported when a kernel is first run, not here."""
-    return importlib.util.find_spec("triton") is not None
-
-
 def usable(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether the kernel may take these: one axis of tokens, float32 or float64 weights, on CUDA."""
     if not (weight.is_cuda and weight.ndim == 3 and x.ndim == 2 and x.shape[0] and weight.numel()):
         return False
     return (
-        not torch.compiler.is_compiling() and weight.dtype in KINDS and at_hand() and not transformed(x, weight, bias)
+        not torch.compiler.is_compiling()
+        and weight.dtype in KINDS
+        and shared.at_hand()
+        and not transformed(x, weight, bias)
     )
 
 
@@ -39,8 +36,6 @@ def best(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, before: int, after: int, dilation: int
 ) -> tuple[Tensor, Tensor]:
     """The largest sum of every filter along the windows of tokens, and the first window that has it."""
-    import triton
-
     filters, symbols, taps = weight.shape
     length = word(symbols, taps)
     table = tables(weight.detach(), length).contiguous()
@@ -50,8 +45,10 @@ def best(
     y, where = weight.new_empty(len(x), filters), torch.empty(len(x), filters, dtype=torch.int32, device=x.device)
     windows = window_count(words.shape[1], taps, stride, dilation)
     sizes = (words.shape[1], windows, filters, table.shape[1], stride, length * dilation)
-    grid = (len(x), triton.cdiv(filters, FILTERS))
-    _kernel()[grid](words, table, start, y, where, *sizes, count=table.shape[0], step=WINDOWS, block=FILTERS)
+    blocks = -(-filters // FILTERS)
+    given = words, table, start, y, where, *sizes, blocks
+    fixed = {"count": table.shape[0], "step": WINDOWS, "block": FILTERS}
+    shared.launch(_kernel(), len(x) * blocks, x, *given, **fixed)
     return y, where.long()
 
 
@@ -62,11 +59,11 @@ def _kernel() -> Any:
 
     @triton.jit
     def kernel(
-        words, table, bias, y, where, n, windows, filters, rows, stride, hop,
+        words, table, bias, y, where, n, windows, filters, rows, stride, hop, blocks,
         count: tl.constexpr, step: tl.constexpr, block: tl.constexpr,
     ):  # fmt: skip
-        b = tl.program_id(0)
-        f = tl.program_id(1) * block + tl.arange(0, block)
+        b = (tl.program_id(0) // blocks).to(tl.int64)
+        f = tl.program_id(0) % blocks * block + tl.arange(0, block)
         there = f < filters
         start = tl.load(bias + f, mask=there, other=0.0)
         lowest = tl.full((block,), float("-inf"), start.dtype)

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigconv.kernels import _triton as triton
+from sigconv.kernels import _windows_triton as windows
 from sigconv.kernels._axis import SMALL, at_hand
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
@@ -66,6 +68,11 @@ def _block_largest(x: Tensor, kernel_size: list[int], stride: list[int], dilatio
     return y
 
 
+@triton.kernel_of(_block_largest)
+def _block_largest_cuda(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    return windows.largest(x, kernel_size, stride, dilation, places=False)[0]
+
+
 @_block_largest.register_fake
 def _block_largest_empty(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     rows = zip(x.shape[2:], kernel_size, stride, dilation, strict=True)
@@ -88,7 +95,7 @@ def draw(
     0; a NaN, or among infinite ones the sample at that part of their number, is taken; the first where none is above 0.
     """
     options = (list(kernel_size), list(stride), list(dilation))
-    if at_hand(x, drawn):
+    if at_hand(x, drawn) or triton.usable(x, drawn):
         return _draw(x.detach(), drawn, *options)
     return draw_twin(x.detach(), drawn, *options)
 
@@ -143,6 +150,11 @@ def _draw(x: Tensor, drawn: Tensor, kernel_size: list[int], stride: list[int], d
 
     _share(work, into.shape[0], x.numel())
     return place
+
+
+@triton.kernel_of(_draw)
+def _draw_cuda(x: Tensor, drawn: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    return windows.drawn(x, drawn, kernel_size, stride, dilation)
 
 
 @_draw.register_fake

@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigconv.kernels import _triton as triton
+from sigconv.kernels import _triton_pooling as pooled
+from sigconv.kernels import _windows_triton as windows
 from sigconv.kernels._axis import Pass, at_hand
 from sigconv.kernels._doubling import CACHED, in_cache
 from sigconv.kernels._memory import empty
@@ -29,7 +32,7 @@ def largest(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilati
 
     The gradient goes to the sample that places() names.
     """
-    if at_hand(x):
+    if at_hand(x) or triton.usable(x):
         return _largest(x, list(kernel_size), list(stride), list(dilation))
     where = twin(x.detach(), kernel_size, stride, dilation)
     return x.flatten(2).gather(2, where.flatten(2)).reshape(where.shape)
@@ -38,7 +41,7 @@ def largest(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilati
 def places(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """The index of every window's largest in the flattened space, int64."""
     x = x.detach()
-    if at_hand(x):
+    if at_hand(x) or triton.usable(x):
         return _places(x, list(kernel_size), list(stride), list(dilation))
     return twin(x, kernel_size, stride, dilation)
 
@@ -94,6 +97,11 @@ def _largest(x: Tensor, kernel_size: list[int], stride: list[int], dilation: lis
     return y
 
 
+@triton.kernel_of(_largest)
+def _largest_cuda(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    return windows.largest(x, kernel_size, stride, dilation, places=False)[0]
+
+
 @_largest.register_fake
 def _largest_empty(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     return x.new_empty(_size(x, kernel_size, stride, dilation))
@@ -108,6 +116,8 @@ def _backward(ctx: Any, g: Tensor) -> tuple:
     """Where the largest were is found anew: nothing is kept but the input."""
     (x,) = ctx.saved_tensors
     where = places(x, *ctx.options)
+    if triton.usable(g):  # no two threads add to one sample, as torch's scatter_add has them do
+        return pooled.put(g, where, list(x.shape[2:]), *ctx.options), None, None, None
     flat = g.flatten(2).contiguous(), where.flatten(2), math.prod(x.shape[2:])
     spread = _put_back(*flat) if at_hand(g) else g.new_zeros(*x.shape[:2], flat[2]).scatter_add(2, flat[1], flat[0])
     return spread.reshape(x.shape), None, None, None
@@ -150,6 +160,11 @@ def _places(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list
         _run_places(one, seen, where, value, found, math.prod(x.shape[dim + 1 :]))
         seen, where = value, found
     return torch.from_numpy(where)
+
+
+@triton.kernel_of(_places)
+def _places_cuda(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    return windows.largest(x, kernel_size, stride, dilation, places=True)[1]
 
 
 @_places.register_fake

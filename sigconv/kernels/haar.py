@@ -20,6 +20,8 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels import _butterfly
+from sigconv.kernels import _haar_triton as loops
+from sigconv.kernels import _triton as triton
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled, numba_at_hand
 from sigconv.kernels._state import readable, transformed
@@ -41,6 +43,8 @@ def analysis(x: Tensor, modes: Sequence[str], gap: int = 0) -> tuple[Tensor, Ten
     With a gap nothing is halved: every sample meets the one that is gap after it. Axes are extended by what they need,
     one sample where odd, gap with a gap, as their modes say. Halves are computed in float32.
     """
+    if loops.usable(x, len(modes)):
+        return _analysis(x, " ".join(modes), gap)
     if x.dtype in HALVES:
         approximation, details = analysis(x.float(), modes, gap)
         return approximation.to(x.dtype), details.to(x.dtype)
@@ -52,6 +56,8 @@ def analysis(x: Tensor, modes: Sequence[str], gap: int = 0) -> tuple[Tensor, Ten
 def synthesis(approximation: Tensor, details: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     """The way back, cut to size: 2h or 2h - 1 samples of an axis of h; details in the order of their letters."""
     dtype = approximation.dtype
+    if loops.usable(approximation, len(size), *details):
+        return _synthesis(approximation, _stacked(details), list(size))
     if dtype in HALVES:
         return synthesis(approximation.float(), [d.float() for d in details], size).to(dtype)
     if torch.compiler.is_compiling() or not usable(approximation) or transformed(approximation, *details):
@@ -127,6 +133,14 @@ def _analysis(x: Tensor, modes: str, gap: int) -> tuple[Tensor, Tensor]:
     return approximation, details
 
 
+@triton.kernel_of(_analysis)
+def _analysis_cuda(x: Tensor, modes: str, gap: int) -> tuple[Tensor, Tensor]:
+    approximation, details = _analysis_empty(x, modes, gap)
+    if approximation.numel():
+        loops.analyse(x, modes.split(), gap, approximation, details)
+    return approximation, details
+
+
 @_analysis.register_fake
 def _analysis_empty(x: Tensor, modes: str, gap: int) -> tuple[Tensor, Tensor]:
     half, pieces = _sizes(x, modes.count(" ") + 1, gap)
@@ -150,6 +164,14 @@ def _synthesis(approximation: Tensor, details: Tensor, size: list[int]) -> Tenso
     if x.numel():
         arrays = _rows(x), _rows(approximation), _rows(details, len(details))
         _run(compiled(_butterfly.synthesise), *arrays, size, approximation.shape[-1])
+    return x
+
+
+@triton.kernel_of(_synthesis)
+def _synthesis_cuda(approximation: Tensor, details: Tensor, size: list[int]) -> Tensor:
+    x = _synthesis_empty(approximation, details, size)
+    if x.numel():
+        loops.synthesise(x, approximation, details, size)
     return x
 
 

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.kernels import _triton as triton
+from sigconv.kernels import _triton_pooling as pooled
+from sigconv.kernels import _windows_triton as windows
 from sigconv.kernels._axis import Pass, at_hand
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
@@ -26,7 +29,7 @@ POWERS = 6  # the highest that a float64 holds of any float32
 
 def box_sums(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """The sum of every window of x (batch, channels, *space), padded already: by the kernel, or its twin."""
-    if at_hand(x):
+    if at_hand(x) or triton.usable(x):
         return _sums(x, list(kernel_size), list(stride), list(dilation))
     return twin(x, kernel_size, stride, dilation)
 
@@ -69,6 +72,11 @@ def _sums(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[i
     return y
 
 
+@triton.kernel_of(_sums)
+def _sums_cuda(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    return windows.box(x, kernel_size, stride, dilation)
+
+
 @_sums.register_fake
 def _sums_empty(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     return x.new_empty(_size(x, kernel_size, stride, dilation))
@@ -81,6 +89,8 @@ def _keep(ctx: Any, inputs: tuple, output: Tensor) -> None:
 def _backward(ctx: Any, g: Tensor) -> tuple:
     """Every sample gets the sum of the gradients of the windows that see it: sums over boxes again."""
     kernel_size, stride, dilation = ctx.options
+    if triton.usable(g):
+        return pooled.spread(g, list(ctx.size), kernel_size, stride, dilation), None, None, None
     rows = list(zip(ctx.size, g.shape[2:], nd.spans(kernel_size, dilation), stride, strict=True))
     spread = nd.spread(g, stride, [n - span - (p - 1) * s for n, p, span, s in rows])
     around = nd.pad(spread, tuple((span - 1, span - 1) for _, _, span, _ in rows))
@@ -95,6 +105,11 @@ def _norms(x: Tensor, power: int, kernel_size: list[int], stride: list[int], dil
     y = empty(_size(x, kernel_size, stride, dilation), x)
     _passes(x, y, power, kernel_size, stride, dilation)
     return y
+
+
+@triton.kernel_of(_norms)
+def _norms_cuda(x: Tensor, power: int, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    return windows.box(x, kernel_size, stride, dilation, power)
 
 
 @_norms.register_fake

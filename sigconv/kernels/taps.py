@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.kernels import _taps_triton, precise
+from sigconv.kernels import _triton as triton
 from sigconv.kernels._adjoint import inverted, tied_sum
 from sigconv.kernels._layout import TILE, Layout
 from sigconv.kernels._memory import empty
@@ -39,7 +41,7 @@ def shifted_sums(
 ) -> Tensor:
     """Convolution at stride 1 with margins of zeros, by the kernel where it is usable and by its twin elsewhere."""
     before, after = ([pair[side] for pair in margins] for side in (0, 1))
-    if not usable(x) or transformed(x, weight, bias):
+    if not triton.usable(x, weight, bias) and (not usable(x) or transformed(x, weight, bias)):
         return twin(x, weight, bias, before, after, list(dilation))
     return _op(x, weight, bias, before, after, list(dilation))
 
@@ -77,6 +79,14 @@ def _op(
         lay = Layout(tuple(x.shape), tuple(weight.shape), before, after, dilation, x.element_size())
         _run(lay, x.detach().contiguous().numpy(), weight.detach().contiguous().numpy(), flat, y.numpy())
     return y
+
+
+@triton.kernel_of(_op)
+def _cuda(
+    x: Tensor, weight: Tensor, bias: Tensor | None, before: list[int], after: list[int], dilation: list[int]
+) -> Tensor:
+    y, ones = _empty(x, weight, bias, before, after, dilation), [1] * len(dilation)
+    return _taps_triton.sums(x.contiguous(), weight.contiguous(), bias, ones, before, dilation, y)
 
 
 @_op.register_fake
@@ -129,8 +139,7 @@ def weight_gradient(
     rows = zip(g.shape[2:], nd.spans(weight.shape[2:], dilation), stride, strict=True)
     for axis, (n, span, s) in enumerate(rows, start=2):  # a stride may leave samples over
         padded = padded.narrow(axis, 0, (n - 1) * s + span)
-    options = (None, stride, (0,) * ndim, dilation, False, (0,) * ndim, groups, (False, True, False))
-    return torch.ops.aten.convolution_backward(g, padded, weight, *options)[1]
+    return precise.gradients(g, padded, weight, stride, (0,) * ndim, dilation, groups, (False, True, False))[1]
 
 
 def _run(lay: Layout, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:

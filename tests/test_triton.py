@@ -1,0 +1,519 @@
+"""The Triton kernels without a GPU: Triton's interpreter finds them equal to their twins, derivatives too.
+
+Triton must be told to interpret before it is imported, so all cases run in one process of their own, which this module
+starts as a script; there the ops' kernels for CUDA stand in for those of the CPU. What fails is told here by name.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+
+import pytest
+import torch
+
+from sigconv.kernels import (
+    _triton,
+    _triton_depthwise,
+    _triton_norms,
+    _triton_pooling,
+    blocks,
+    extremes,
+    haar,
+    sums,
+    taps,
+)
+
+HERE = os.path.abspath(__file__)
+DOUBLE = torch.float64
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def interpreted(on=True):
+    """CPU tensors take the kernels, or else their twins."""
+    _triton.DEVICES = ("cuda", "cpu") if on else ("cuda",)
+
+
+def made(*size, dtype=DOUBLE, seed=0):
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE).to(dtype)
+
+
+def derived(function, leaves, g, twice=True):
+    """The value, its gradients, and if asked for the gradients of those."""
+    leaves = [leaf.detach().clone().requires_grad_() for leaf in leaves]
+    y = function(*leaves)
+    first = torch.autograd.grad(y, leaves, g, create_graph=True)
+    if not twice:
+        return [y, *first]
+    bent = sum((one * made(*one.shape, seed=9)).sin().sum() for one in first)
+    return [y, *first, *torch.autograd.grad(bent, leaves, materialize_grads=True)]
+
+
+def same(ours, theirs, **options):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, **{"rtol": 1e-10, "atol": 1e-10} | options)
+
+
+# ---- depthwise convolution
+
+DEPTHWISE = [  # space, kernel, stride, before, after, dilation, multiplier
+    ((40,), (5,), (1,), (2,), (2,), (1,), 1),
+    ((23,), (14,), (2,), (0,), (3,), (1,), 2),
+    ((3,), (4,), (3,), (4,), (5,), (2,), 1),  # smaller than the kernel, margins beyond its reach
+    ((9, 7), (3, 2), (1, 2), (1, 0), (1, 1), (1, 1), 2),
+    ((17, 3), (13, 1), (1, 1), (6, 0), (6, 0), (1, 1), 1),  # too many taps to be written out
+    ((7, 6), (2, 3), (4, 3), (1, 2), (0, 2), (3, 2), 1),  # some remainders by the stride meet no tap
+    ((5, 4, 6), (2, 3, 2), (1, 2, 1), (1, 1, 0), (0, 1, 1), (1, 1, 2), 1),
+    ((3, 4, 3, 4), (2, 1, 2, 2), (1, 1, 2, 1), (0, 0, 1, 1), (1, 0, 0, 0), (1, 1, 1, 2), 1),
+]
+
+
+def drawn(row, dtype=DOUBLE, batch=2, channels=3):
+    space, kernel, stride, before, after, dilation, multiplier = row
+    if len(space) > 1:
+        batch, channels = (2, 2) if len(space) == 2 else (1, 1 + len(space) % 2)
+    x, weight = made(batch, channels, *space, dtype=dtype), made(channels * multiplier, 1, *kernel, dtype=dtype, seed=1)
+    margins = tuple(zip(before, after, strict=True))
+    return x, weight, made(channels * multiplier, dtype=dtype, seed=2), (stride, margins, dilation)
+
+
+def by_twin(x, weight, bias, stride, margins, dilation):
+    before, after = ([pair[side] for pair in margins] for side in (0, 1))
+    return _triton_depthwise.twin(x, weight, bias, list(stride), before, after, list(dilation))
+
+
+@case
+def n15_depthwise_and_its_first_and_second_derivatives_are_the_twins():
+    for row in DEPTHWISE:
+        x, weight, bias, options = drawn(row)
+        y = by_twin(x, weight, bias, *options)
+        leaves, g = (x, weight, bias)[: 2 + (len(row[0]) == 1)], made(*y.shape, seed=3)
+        run = lambda way: derived(lambda x, w, b=None: way(x, w, b, *options), leaves, g, len(row[0]) < 3)  # noqa: B023
+        same(run(_triton_depthwise.depthwise), run(by_twin))
+
+
+@case
+def n1_depthwise_of_any_dtype_keeps_the_error_gate():
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        for row in (DEPTHWISE[0], DEPTHWISE[3])[: 1 + (dtype == torch.bfloat16)]:
+            x, weight, bias, options = drawn(row, dtype)
+            leaves = [t.clone().requires_grad_() for t in (x, weight, bias)]
+            wide = [t.detach().double().requires_grad_() for t in leaves]
+            y, exact = _triton_depthwise.depthwise(*leaves, *options), by_twin(*wide, *options)
+            assert y.dtype == dtype
+            g = made(*y.shape, dtype=dtype, seed=3)
+            found = [y, *torch.autograd.grad(y, leaves, g)]
+            true = [exact, *torch.autograd.grad(exact, wide, g.double())]
+            eps, least = torch.finfo(dtype).eps, torch.finfo(torch.float32).eps
+            for one, other, terms in zip(found, true, (10, 10, 200, 200), strict=True):
+                gate = eps * other.abs() + (eps if one.ndim == 1 else least) * 4 * terms**0.5 * other.abs().max()
+                assert ((one.double() - other).abs() <= gate + eps * 1e-2).all(), (dtype, terms)
+
+
+@case
+def n2_depthwise_what_is_not_finite_reaches_what_it_reaches_in_the_twin():
+    x, weight, bias, options = drawn(DEPTHWISE[3])
+    x[0, 0, 2, 2], x[1, 1, 0, 0], weight[3, 0, 1, 0] = torch.nan, torch.inf, torch.inf
+    leaves, wide = ([t.clone().requires_grad_() for t in (x, weight)] for _ in range(2))
+    y, true = _triton_depthwise.depthwise(*leaves, bias, *options), by_twin(*wide, bias, *options)
+    torch.testing.assert_close(y, true, equal_nan=True)
+    (ours,), (theirs,) = (
+        torch.autograd.grad(v.nan_to_num(0, 0, 0).sum(), w[1:]) for v, w in ((y, leaves), (true, wide))
+    )
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+@case
+def n13_empty_batches_and_other_layouts():
+    x, weight, bias, options = drawn(DEPTHWISE[3])
+    y = by_twin(x, weight, bias, *options)
+    for seen in (x.permute(3, 0, 2, 1).contiguous().permute(1, 3, 2, 0), x.repeat(1, 2, 1, 1)[:, :2]):
+        torch.testing.assert_close(_triton_depthwise.depthwise(seen, weight, bias, *options), y)
+    leaves = [x.requires_grad_(), weight.requires_grad_()]
+    ours = _triton_depthwise.depthwise(*leaves, None, *options)
+    found, true = (torch.autograd.grad(v.sum(), leaves) for v in (ours, by_twin(*leaves, None, *options)))
+    same(found, true)  # the gradient of a sum is one number, expanded
+    none = x.detach()[:0].requires_grad_()
+    empty = _triton_depthwise.depthwise(none, weight, bias, *options)
+    assert empty.shape == (0, *y.shape[1:])
+    to_x, to_weight = torch.autograd.grad(empty.sum(), (none, weight))
+    assert to_x.shape == none.shape
+    assert not to_weight.any()
+
+
+@case
+def n19_the_same_bits_again_and_whatever_the_blocks():
+    from sigconv.kernels import _taps_triton as loops
+
+    x, weight, bias, (stride, margins, dilation) = drawn(DEPTHWISE[3], torch.float32)
+    before = [pair[0] for pair in margins]
+    y = by_twin(x, weight, bias, stride, margins, dilation)
+    kept, found = loops.COLUMNS, []
+    for candidate in kept:
+        loops.COLUMNS = (candidate,)
+        found.append(loops.sums(x, weight, bias, stride, before, dilation, torch.empty_like(y)))
+    loops.COLUMNS = kept
+    again = [loops.tied_sums(x, y, weight.shape, stride, before, dilation) for _ in range(2)]
+    assert all(torch.equal(one, found[0]) for one in found)
+    assert torch.equal(*again)
+
+
+@case
+def shifted_sums_of_groups_are_the_cpus():
+    for groups, outs, ndim in ((1, 3, 1), (2, 4, 1)):
+        x, weight = made(2, 4, *[7] * ndim), made(outs, 4 // groups, *[3] * ndim, seed=1)
+        given = x, weight, made(outs, seed=2)
+        options = [1] * ndim, [2] * ndim, [2] * ndim
+        true = taps._op._init_fn(*given, *options)
+        run = lambda way: derived(lambda *leaves: way(*leaves, *options), given, made(*true.shape, seed=3))  # noqa: B023
+        found = run(taps._op)
+        same(found, run(taps.twin))
+        torch.testing.assert_close(found[0], true)
+
+
+# ---- pooling
+
+WINDOWS = [  # space, kernel, stride, dilation
+    ((11,), (3,), (1,), (1,)),
+    ((12,), (2,), (3,), (4,)),
+    ((7, 6), (2, 3), (2, 1), (1, 1)),
+    ((5, 4, 6), (2, 2, 3), (2, 1, 3), (1, 2, 1)),
+    ((4, 3, 4, 3), (2, 1, 2, 2), (2, 1, 1, 1), (1, 1, 1, 2)),
+]
+
+
+def each_window():
+    """Windows all at once, and an axis at a time."""
+    from sigconv.kernels import _windows_triton
+
+    for most in (_windows_triton.TOGETHER, 1):
+        _windows_triton.TOGETHER = most
+        for space, *options in WINDOWS:
+            yield space, [list(each) for each in options]
+    _windows_triton.TOGETHER = 64
+
+
+@case
+def pl1_largest_and_drawn_samples_are_those_of_the_cpus_loops_to_the_bit():
+    for row, (space, options) in enumerate(each_window()):
+        for dtype in (torch.float32, DOUBLE)[row >= len(WINDOWS) :]:
+            x = made(2, 1, *space).mul(2).round().to(dtype)
+            x.flatten()[::9], x.flatten()[4::11] = torch.nan, torch.inf
+            true = extremes._largest._init_fn(x, *options)
+            torch.testing.assert_close(extremes.largest(x, *options), true, equal_nan=True, rtol=0, atol=0)
+            torch.testing.assert_close(blocks.block_largest(x, *options), true, equal_nan=True, rtol=0, atol=0)
+            assert torch.equal(extremes.places(x, *options), extremes._places._init_fn(x, *options))
+            level = torch.randint(8, true.shape, generator=torch.Generator().manual_seed(1)).to(dtype) / 8  # ties
+            assert torch.equal(blocks.draw(x, level, *options), blocks._draw._init_fn(x, level, *options))
+            low = -x.nan_to_num(0, 0, 0).abs()  # nothing to draw: the first
+            assert torch.equal(blocks.draw(low, level, *options), blocks._draw._init_fn(low, level, *options))
+
+
+@case
+def pl3_box_sums_and_norms_are_those_of_the_cpus_loops():
+    for space, options in each_window():
+        x = made(2, 1, *space, dtype=torch.float32)
+        torch.testing.assert_close(sums.box_sums(x, *options), sums._sums._init_fn(x, *options), rtol=1e-6, atol=1e-7)
+        for power in (1, 2, 3, 6):
+            true = sums._norms._init_fn(x, power, *options)
+            torch.testing.assert_close(sums.norms(x, power, *options), true, rtol=2.4e-7, atol=0)
+    x = torch.tensor([[[1.0, 2.0, torch.nan, 3.0, torch.inf, 1.0, 0.0, 0.0]]])
+    options = [2], [1], [1]
+    torch.testing.assert_close(sums.box_sums(x, *options), sums._sums._init_fn(x, *options), equal_nan=True)
+    torch.testing.assert_close(sums.norms(x, 3, *options), sums._norms._init_fn(x, 3, *options), equal_nan=True)
+
+
+@case
+def n15_derivatives_of_windows_are_those_of_their_twins():
+    def both(way, leaves, y):
+        g, found = made(*y.shape, seed=3), []
+        for on in (True, False):
+            interpreted(on)
+            found.append(derived(way, leaves, g))
+        interpreted()
+        same(*found)
+
+    hand, sums.at_hand, extremes.at_hand = sums.at_hand, lambda *x: False, lambda *x: False
+    for row, (space, options) in enumerate(each_window()):
+        x, beta = made(2, 1, *space), made(1, seed=4)
+        y = extremes.twin(x, *options)
+        where = y.clone()
+        bent = lambda way: lambda x: way(x).sin()  # noqa: B023  what is linear has no second derivative of its own
+        both(bent(lambda x: sums.box_sums(x, *options)), [x], y)  # noqa: B023
+        if row >= len(WINDOWS):
+            continue
+        both(bent(lambda x: extremes.largest(x, *options)), [x], y)  # noqa: B023
+        both(bent(lambda x: _triton_pooling.taken(x, where, *options)), [x], y)  # noqa: B023
+        for power in (3.0, 2.7) if row < 3 else (2.0,):
+            both(lambda x: _triton_norms.norms(x, power, *options), [x], y)  # noqa: B023
+        rows = zip(space, *options, strict=True)
+        before = [int(k > 1) for k in options[0]]
+        positions = [(n + 2 * b - d * (k - 1) - 1) // s + 1 for (n, k, s, d), b in zip(rows, before, strict=True)]
+        for sign in (1, -1) if row < 3 else (-1,):
+            soft = lambda x, b: _triton_norms.soft_means(x, b, *options, before, positions)  # noqa: B023
+            both(soft, [x, sign * beta.abs()], torch.empty(2, 1, *positions))
+    sums.at_hand = extremes.at_hand = hand
+
+
+@case
+def pl4_pl5_pl6_the_twins_are_the_poolings():
+    import sigconv as sc
+
+    interpreted(False)
+    x = made(2, 3, 7, 6)
+    options = (3, 2), (2, 1), (1, 1)
+    torch.testing.assert_close(_triton_norms.norms(x, 2.7, *options), sc.lp_pool(x, 2.7, *options[:2]))
+    for beta in (1.5, -0.5):
+        ours = _triton_norms.soft_means(x, torch.full((3,), beta), *options, (1, 0), (4, 5))
+        torch.testing.assert_close(ours, sc.softmax_pool(x, *options[:2], padding=(1, 0), beta=beta))
+    interpreted()
+    torch.testing.assert_close(_triton_norms.norms(torch.zeros(1, 1, 4), 2.5, [2], [2], [1]), torch.zeros(1, 1, 2))
+    large = torch.tensor([[[3e38, -4e38, 1e-42, 0.0]]], dtype=DOUBLE).float()
+    for power in (2.0, 2.5):  # in reach whatever the power
+        true = sc.lp_pool(large.double(), power, 2, 2)
+        torch.testing.assert_close(
+            _triton_norms.norms(large, power, [2], [2], [1]).double(), true, rtol=1e-6, atol=1e-44
+        )
+
+
+@case
+def n1_halves_are_pooled_in_float32():
+    for dtype in (torch.float16, torch.bfloat16):
+        x = made(1, 2, 9, dtype=dtype)
+        options, eps = ([3], [2], [1]), torch.finfo(dtype).eps
+        ones = torch.ones(2, dtype=dtype)
+        ways = {
+            "sums": lambda x, o=options: sums.box_sums(x, *o),
+            "largest": lambda x, o=options: extremes.largest(x, *o),
+            "norms": lambda x, o=options: _triton_norms.norms(x, 2.5, *o),
+            "means": lambda x, o=options, b=ones: _triton_norms.soft_means(x, b.to(x.dtype), *o, [0], [4]),
+        }
+        for name, way in ways.items():
+            leaf, wide = x.clone().requires_grad_(), x.double().requires_grad_()
+            y, true = way(leaf), way(wide)
+            assert y.dtype == dtype, name
+            torch.testing.assert_close(y.double(), true, rtol=eps, atol=eps)
+            (slope,), (exact,) = torch.autograd.grad(y.sum(), leaf), torch.autograd.grad(true.sum(), wide)
+            torch.testing.assert_close(slope.double(), exact, rtol=2 * eps, atol=4 * eps)
+
+
+# ---- the Haar butterfly
+
+
+@case
+def fb4_the_butterfly_is_the_cpus_to_the_bit_and_its_way_back():
+    borders = ["symmetric", "zeros", "circular", "reflect"]
+    for ndim in (1, 2, 3, 4):
+        size, modes = [7, 6, 5, 4][4 - ndim :], borders[:ndim]
+        for gap in (0, 2):
+            for dtype in (torch.float32, DOUBLE):
+                x = made(2, *size, dtype=dtype)
+                x.flatten()[0] = torch.nan
+                found, true = haar.analysis(x, modes, gap), haar._analysis._init_fn(x, " ".join(modes), gap)
+                same(found, true, rtol=0, atol=0, equal_nan=True)
+                if not gap:
+                    again = haar.synthesis(found[0], found[1].unbind(0), size)
+                    gate = {"rtol": 1e-14, "atol": 1e-15} if dtype == DOUBLE else {"rtol": 1e-6, "atol": 3e-7}
+                    same([again], [haar._synthesis._init_fn(*true, size)], equal_nan=True, **gate)
+                    torch.testing.assert_close(again[1], x[1])
+        half = made(2, *size, dtype=torch.bfloat16)
+        exact = haar.twin(half.float(), modes)
+        same([t.float() for t in haar.analysis(half, modes)], exact, rtol=2**-7, atol=1e-6)
+        leaf = made(2, *size)
+        for gap in (0, 1) if ndim < 3 else ():
+            run = lambda way: derived(lambda x: way(x, modes, gap)[1].sin(), [leaf], 1 + 0 * way(leaf, modes, gap)[1])  # noqa: B023
+            same(run(haar.analysis), run(haar.twin))
+    assert haar.analysis(torch.zeros(0, 4, 4), ["zeros"] * 2)[1].shape == (3, 0, 2, 2)
+
+
+# ---- ops as torch knows them
+
+
+def calls():
+    """A call of every op."""
+    x, weight, g, one = made(1, 2, 6), made(2, 1, 3, seed=1), made(1, 2, 4, seed=2), [1]
+    level, where = g.sigmoid(), torch.arange(4).expand(1, 2, 4).contiguous()
+    window = [3], one, one
+    soft = [*window, [0], [4]]
+    beta = made(2, seed=3)
+    pieces = haar._analysis(x, "zeros", 0)
+    found = _triton_norms._soft(x, beta, *soft)
+    return {
+        taps._op: (x, weight, None, [0], [0], one),
+        _triton_depthwise._sums: (x, weight, None, one, [0], [0], one),
+        _triton_depthwise._input: (g, weight, 2, [6], one, [0], one),
+        _triton_depthwise._weight: (x, g, [2, 1, 3], one, [0], one),
+        sums._sums: (x, *window),
+        sums._norms: (x.float(), 2, *window),
+        extremes._largest: (x, *window),
+        extremes._places: (x, *window),
+        blocks._block_largest: (x, *window),
+        blocks._draw: (x, level, *window),
+        _triton_pooling._take: (x, where, *window),
+        _triton_pooling.put: (g, where, [6], *window),
+        _triton_pooling.spread: (g, [6], *window),
+        _triton_norms._norms: (x, 2.5, *window),
+        _triton_norms._norms_back: (g, x, g.abs() + 3, 2.5, *window),
+        _triton_norms._soft: (x, beta, *soft),
+        _triton_norms._soft_back: (g, x, beta, *found, *soft[:4], True),
+        haar._analysis: (x, "zeros", 0),
+        haar._synthesis: (*pieces, [6]),
+    }
+
+
+@case
+def n17_every_op_passes_torchs_own_check():
+    without = (sums._norms, extremes._places, blocks._block_largest, blocks._draw)
+    every = calls()
+    assert set(every) == {op for op, _ in _triton.OPS}
+    for op, given in every.items():
+        leaf = lambda t: t.clone().requires_grad_() if isinstance(t, torch.Tensor) and t.is_floating_point() else t
+        torch.library.opcheck(op, given if op in without else tuple(map(leaf, given)))
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(op._qualname, "CUDA")
+
+
+@case
+def n16_compiled_calls_keep_the_ops_whole_and_say_the_same():
+    x, weight, bias, options = drawn(DEPTHWISE[0], torch.float32)
+    seen = []
+
+    def backend(graph, inputs):
+        seen.extend(str(node.target) for node in graph.graph.nodes)
+        return graph
+
+    def layers(x, weight):
+        y = _triton_depthwise.depthwise(x, weight, bias, *options)
+        low, high = haar.analysis(y, ["zeros"])
+        y = low + high[0] + sums.box_sums(y, [2], [2], [1])
+        return extremes.largest(y, [3], [1], [1]) + _triton_norms.norms(y, 2.5, [3], [1], [1])
+
+    compiled = torch.compile(layers, backend=backend, fullgraph=True)
+    once, again = compiled(x, weight), compiled(x, weight)
+    assert torch.equal(once, again)
+    assert torch.equal(once, layers(x, weight))
+    assert {"sigconv.depthwise.default", "sigconv.haar_analysis.default", "sigconv.largest.default"} <= set(seen)
+    torch._dynamo.reset()
+    whole = torch.compile(lambda x, w: layers(x, w).sum(), backend="aot_eager", fullgraph=True)
+    leaves = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
+    same(torch.autograd.grad(whole(*leaves), leaves), torch.autograd.grad(layers(*leaves).sum(), leaves), rtol=1e-6)
+
+
+@case
+def n17_transforms_and_forward_mode_take_the_twins():
+    x, weight, bias, options = drawn(DEPTHWISE[0])
+    run = lambda x: _triton_depthwise.depthwise(x, weight, bias, *options)
+    value, slope = torch.func.jvp(run, (x,), (made(*x.shape, seed=5),))
+    torch.testing.assert_close(value, by_twin(x, weight, bias, *options))
+    assert slope.abs().min() > 0
+    rows = torch.stack([x, 2 * x])
+    torch.testing.assert_close(torch.func.vmap(run)(rows), torch.stack([run(x), run(2 * x)]))
+    mean = lambda x: _triton_norms.soft_means(x, torch.ones(3), [2], [1], [1], [0], [39])
+    torch.testing.assert_close(torch.func.vmap(mean)(rows), torch.stack([mean(x), mean(2 * x)]))
+
+
+@case
+def autocast_leaves_an_op_in_the_dtype_it_is_given():
+    x, weight, bias, options = drawn(DEPTHWISE[0], torch.float32)
+    y = _triton_depthwise.depthwise(x, weight, bias, *options)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(_triton_depthwise.depthwise(x, weight, bias, *options), y)
+        leaf = x.clone().requires_grad_()
+        _triton_norms.norms(leaf, 2.0, [3], [1], [1]).sum().backward()
+    assert leaf.grad.dtype == torch.float32
+    assert not _triton_depthwise.usable(x, weight.half(), None)
+
+
+@case
+def n14_a_space_too_large_for_32_bits_or_a_fifth_axis_is_left_to_the_twin():
+    large = torch.empty(1, dtype=torch.float16).expand(1, 1, 2**16, 2**15)
+    assert not _triton.usable(large)
+    assert _triton.usable(large.expand(2**20, 1, 2**16, 2**15)[..., :-1])
+    assert not _triton.usable(torch.empty(1, 1, 2, 2, 2, 2, 2))
+    assert not _triton.usable(torch.zeros(1, 1, 3, dtype=torch.long))
+    with pytest.raises(ValueError, match="2147483648 blocks of a kernel"):
+        _triton.launch(None, 2**31, large)
+
+
+def main():
+    """Every case, and what went wrong in it, as one JSON object on the last line."""
+    early = "triton" in sys.modules
+    for op, kernel in _triton.OPS:
+        op.register_kernel("cpu")(kernel)
+    seconds: dict[str, float] = {}
+    failed = {"triton was imported before a kernel was asked for": ""} if early else {}
+    for name, function in CASES.items():
+        interpreted()
+        start = time.perf_counter()
+        try:
+            function()
+        except Exception:
+            failed[name] = traceback.format_exc()
+        seconds[name] = round(time.perf_counter() - start, 1)
+    print(json.dumps(seconds), file=sys.stderr)  # noqa: T201
+    print(json.dumps(failed))  # noqa: T201
+
+
+def test_the_kernels_interpreted_are_their_twins():
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("triton is not installed: it comes with torch's builds for CUDA")
+    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, HERE], env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    failed = json.loads(done.stdout.splitlines()[-1])
+    assert not failed, "\n\n".join(f"{name}\n{told}" for name, told in failed.items())
+
+
+def test_triton_is_imported_inside_functions_alone():
+    folder = os.path.dirname(_triton.__file__)
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".py"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                top = ast.parse(file.read()).body
+            imports = [node for node in top if isinstance(node, ast.Import | ast.ImportFrom)]
+            names = [getattr(node, "module", None) or node.names[0].name for node in imports]
+            assert not [found for found in names if found.split(".")[0] == "triton"], name
+
+
+def test_the_fastest_configuration_is_timed_once_and_kept(tmp_path, monkeypatch):
+    class Large(torch.Tensor):
+        """Memory on no device."""
+
+        is_cuda = True
+
+    monkeypatch.setenv("SIGCONV_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card/1")
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    timed = []
+    monkeypatch.setattr(_triton, "_seconds", lambda run, candidate, device: timed.append(candidate) or -candidate[0])
+    x, candidates = torch.empty(_triton.WORTH).as_subclass(Large), ((1, 2), (3, 4), (2, 2))
+    choose = lambda name, x=x, few=candidates: _triton.chosen(name, ("float32", 3), x, few, print)
+    _triton._table.cache_clear()
+    assert [choose("sums"), choose("sums")] == [(3, 4)] * 2
+    assert timed == list(candidates)
+    _triton._table.cache_clear()  # another process
+    assert choose("sums") == (3, 4)
+    assert choose("sums", few=candidates[::2]) == (2, 2)  # what was kept is no candidate any more
+    assert len(timed) == 5
+    assert choose("sums", x=x[1:]) == (1, 2)  # too small to be worth it
+    (file,) = tmp_path.iterdir()
+    file.write_text("[broken")
+    _triton._table.cache_clear()
+    assert choose("sums") == (3, 4)
+    assert len(timed) == 8
+    _triton._table.cache_clear()
+
+
+if __name__ == "__main__":
+    main()
