@@ -8,6 +8,7 @@ from sigconv.convolution.patches import fold, unfold
 from sigconv.convolution.signals import convolve, correlate
 from sigconv.convolution.transposed import conv_transpose
 from sigconv.convolution.variants import ConvMax, DepthwiseConv, FactorizedConv, LocalConv, MaskedConv, SeparableConv
+from sigconv.kernels.precise import allow_tf32
 from sigconv.methods import Factors, factorize
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LocalConv",
     "MaskedConv",
     "SeparableConv",
+    "allow_tf32",
     "conv",
     "conv_max",
     "conv_transpose",

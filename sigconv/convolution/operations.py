@@ -48,10 +48,10 @@ def conv(
     Floating and complex tensors or NumPy arrays, real and complex of a precision together; the answer has x's kind,
     dtype (complex, if the weight is) and device. Integers of shape (batch, *space), without a channel axis, are tokens:
     each stands for the channel of its number, and the answer has the weight's dtype. float16 and bfloat16 are summed
-    in float32; float32 on CUDA follows torch.backends.cudnn.allow_tf32. Every output is within eps·sqrt(K)·(Σ|x||w| +
-    |b|) of the exact sum of its K products (spectral methods asked for by name keep to a block's norm instead), and is
-    NaN or infinite only where its own window makes it so. Other integers raise TypeError; shapes that do not fit,
-    unknown words and windows larger than the padded input raise ValueError with the sizes.
+    in float32; float32 stays float32 on CUDA too, unless sc.allow_tf32 lets it not. Every output is within
+    eps·sqrt(K)·(Σ|x||w| + |b|) of the exact sum of its K products (spectral methods asked for by name keep to a block's
+    norm instead), and is NaN or infinite only where its own window makes it so. Other integers raise TypeError; shapes
+    that do not fit, unknown words and windows larger than the padded input raise ValueError with the sizes.
 
     >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
     >>> conv(x, torch.tensor([[[1.0, 0.0, -1.0]]]), padding="same")

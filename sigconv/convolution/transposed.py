@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sigconv import methods, nd
 from sigconv.convolution import _options
+from sigconv.kernels import precise
 
 
 @nd.numpy_too
@@ -74,17 +75,15 @@ def _spread_out(
 ) -> Tensor:
     """Without margins: torch's own routine where strided, up to three axes; else a convolution of the spread input."""
     ndim = len(stride)
-    primitive = nd.primitive("conv_transpose", ndim)
     wide = weight.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu"
-    if primitive is not None and max(stride) > 1 and method in ("auto", "direct") and x.numel() and weight.numel():
+    if ndim <= 3 and max(stride) > 1 and method in ("auto", "direct") and x.numel() and weight.numel():
         if x.is_complex() != weight.is_complex():
             x, weight = (t.to(torch.promote_types(x.dtype, weight.dtype)) for t in (x, weight))
         reach = [
             (p - 1) * s + k for p, s, k in zip(x.shape[2:], stride, nd.spans(weight.shape[2:], dilation), strict=True)
         ]
-        y = primitive(
-            x.float() if wide else x, weight.float() if wide else weight, None, stride, 0, 0, groups, dilation
-        )
+        given = (x.float(), weight.float()) if wide else (x, weight)
+        y = precise.transposed(*given, stride, dilation, groups)
         extra = [side for n, r in zip(reversed(padded), reversed(reach), strict=True) for side in (0, n - r)]
         return torch.nn.functional.pad(y.to(x.dtype), extra) if any(extra) else y.to(x.dtype)
     zeros = ((0, 0),) * ndim

@@ -23,6 +23,7 @@ from sigconv.doctor._machine import devices
 from sigconv.doctor._page import report
 from sigconv.doctor._promises import promises
 from sigconv.doctor._torch import state
+from sigconv.kernels import precise
 
 __all__ = ["KNOWN", "devices", "examine", "golden", "known_bad", "promises", "report", "state"]
 
@@ -91,7 +92,8 @@ def _rows(place: str, loose: bool, step: Callable[[], None]) -> list[dict[str, A
                 rows += golden(place, dtype)
             step()
     if loose and place != "cpu":
-        rows += golden(place, torch.float32, TF32)
+        with precise.allow_tf32():
+            rows += golden(place, torch.float32, TF32)
     step()
     return rows
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from sigconv import console
+from sigconv.kernels import precise
 
 VARIABLES = (
     "OMP_NUM_THREADS",
@@ -30,28 +31,7 @@ VARIABLES = (
     "SIGCONV_CACHE",
     "SIGCONV_DATA",
 )
-LOOSE = ("tf32", "bf16")  # float32 of ten bits, or of seven
 REPEATABLE = (":4096:8", ":16:8")  # workspaces with which cuBLAS adds in one order
-
-
-def _precisions() -> dict[str, Any]:
-    """What holds torch's precision of float32, by name: one for each library and kind of work."""
-    backends = torch.backends
-    holders = {
-        "cudnn.conv": getattr(backends.cudnn, "conv", None),
-        "cuda.matmul": backends.cuda.matmul,
-        "mkldnn.conv": getattr(backends.mkldnn, "conv", None),
-        "mkldnn.matmul": getattr(backends.mkldnn, "matmul", None),
-    }
-    return {name: holder for name, holder in holders.items() if _precision(holder)}
-
-
-def _precision(holder: Any) -> str:
-    """ "ieee", "none", "tf32" or "bf16"; "" where this torch does not say."""
-    try:
-        return str(holder.fp32_precision)  # the older allow_tf32 raises where both ways of setting were used
-    except (AttributeError, RuntimeError):
-        return ""
 
 
 @contextlib.contextmanager
@@ -68,27 +48,21 @@ def usual() -> Iterator[None]:
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
     """Sums of float32 in float32 for a while, however the process has it; as it was afterwards, inherited or not."""
-    general = _precision(torch.backends)
+    general = precise.precision(torch.backends)
     if not general:
         yield
         return
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # of all that have none of their own
-    own = [(holder, _precision(holder)) for holder in _precisions().values() if _precision(holder) in LOOSE]
-    for holder, _ in own:
-        holder.fp32_precision = "ieee"
     try:
-        yield
+        with precise.kept(list(precise.holders().values())):
+            yield
     finally:
-        for holder, was in own:
-            holder.fp32_precision = "none"
-            if _precision(holder) != was:
-                holder.fp32_precision = was
         torch.backends.fp32_precision = general  # type: ignore[attr-defined]
 
 
 def tf32_in_convolutions() -> bool:
     """Whether float32 convolutions on CUDA keep ten bits: the flag of convolutions, not the one of matrix products."""
-    return _precision(getattr(torch.backends.cudnn, "conv", None)) == "tf32"
+    return precise.precision(getattr(torch.backends.cudnn, "conv", None)) == "tf32"
 
 
 def state() -> list[dict[str, Any]]:
@@ -113,12 +87,13 @@ def _precision_rows() -> Iterator[dict[str, Any]]:
         "mkldnn.conv": ("float32 convolutions on CPU", True),
         "mkldnn.matmul": ("float32 products on CPU", True),
     }
-    for key, holder in _precisions().items():
-        found, (name, here) = _precision(holder), names[key]
-        loose = found in LOOSE
-        remedy = f'for results in full precision: torch.backends.{key}.fp32_precision = "ieee"'
-        value = found if loose else "float32"
-        yield _row(name, value, ("differs" if here else "idle") if loose else "fine", remedy)
+    for key, holder in precise.holders().items():
+        found, (name, here) = precise.precision(holder), names[key]
+        loose, ours = found in precise.LOOSE, key == "cudnn.conv"
+        remedy = "sigconv's own keep float32; torch's layers" if ours else "for results in full precision"
+        remedy += f': torch.backends.{key}.fp32_precision = "ieee"'
+        value, worth = found if loose else "float32", "note" if ours else "differs"
+        yield _row(name, value, (worth if here else "idle") if loose else "fine", remedy)
     try:
         general = torch.get_float32_matmul_precision()
     except RuntimeError:

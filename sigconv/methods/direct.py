@@ -7,13 +7,13 @@ channels of a kernel without that axis, so one call of torch does the work, what
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.kernels import taps
+from sigconv.kernels import precise, taps
 from sigconv.kernels._layout import slab
 from sigconv.kernels._numba import numba_at_hand
 from sigconv.kernels._state import readable
@@ -49,8 +49,7 @@ def correlate(
     extra = weight.ndim - 2 - MOST
     if extra > 0:
         return _folded(x, weight, bias, extra, stride, padding, dilation, groups)
-    convolution: Any = nd.primitive("conv", weight.ndim - 2)
-    return convolution(x, weight, bias, stride, padding, dilation, groups)
+    return precise.convolution(x, weight, bias, stride, padding, dilation, groups)
 
 
 class _Shape(NamedTuple):
@@ -100,8 +99,8 @@ def _folded(x, weight, bias, extra, stride, padding, dilation, groups) -> Tensor
     positions = lead.shape[2 + MOST : 2 + MOST + extra]
     order = [0, *range(5, 5 + extra), 1, *range(5 + extra, 5 + 2 * extra), 2, 3, 4]  # b, *positions, c, *taps, *rest
     rows = lead.permute(order).flatten(1 + extra, 1 + 2 * extra).flatten(0, extra)
-    convolution: Any = nd.primitive("conv", MOST)
-    y = convolution(rows, weight.flatten(1, 1 + extra), bias, stride[extra:], padding[extra:], dilation[extra:], groups)
+    options = (stride[extra:], padding[extra:], dilation[extra:], groups)
+    y = precise.convolution(rows, weight.flatten(1, 1 + extra), bias, *options)
     return y.unflatten(0, (x.shape[0], *positions)).movedim(tuple(range(1, 1 + extra)), tuple(range(2, 2 + extra)))
 
 
