@@ -159,6 +159,16 @@ def test_a_requirement_without_a_test_is_one_that_is_awaited():
     assert without <= AWAITED, f"{sorted(without - AWAITED)} have lost their tests, or their tests the ID"
 
 
+def test_every_slip_has_a_test_that_holds_the_code_to_the_truth(page):
+    without = [slip["id"] for slip in lectures.read()["errata"] if row(page, slip["id"])[4] == lectures.MISSING]
+    assert not without
+
+
+def test_a_slip_without_a_test_is_shown_to_have_none(tree):
+    (tree / "tests" / "test_one.py").write_text("")
+    assert row(lectures.page(tree, tree / "asked.toml"), "E3")[4] == "**missing**"
+
+
 def test_the_page_has_no_links_and_whole_tables(page):
     assert "](" not in page
     tables = re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE)

@@ -34,7 +34,7 @@ the code to it has it in its name: `pytest -k _pl5_` runs those of PL5.
 ERRATA = """\
 ## What the lectures get wrong
 
-Slips found on the way, and what is so. The code follows the right-hand side.
+Slips found on the way, and what is so. The code follows the truth; the tests hold it to that.
 """
 
 
@@ -51,7 +51,7 @@ def page(root: Path = ROOT, asked: Path = ASKED) -> str:
     for group in book["group"]:
         rows = [(name, *told, _cell(name, code), _cell(name, tests) or MISSING) for name, told in group["asks"].items()]
         parts += [f"## {group['title']}\n", table(("ID", "Lectures", "Asks", "Cited in", "Tests"), rows)]
-    slips = [(*(one[key] for key in SLIP), _cell(one["id"], tests)) for one in book["errata"]]
+    slips = [(*(one[key] for key in SLIP), _cell(one["id"], tests) or MISSING) for one in book["errata"]]
     parts += [ERRATA, table(("ID", "Lectures", "Slip", "Truth", "Tests"), slips)]
     return "\n".join(parts)
 

@@ -8,6 +8,13 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "benchmarks" / "results"  # what `sigconv bench NAME --output FILE` writes
+HEAD = "| work | ours, ms | MB | peers, ms | ratio (least, most) | goal |\n|---|---|---|---|---|---|"
+RECORDS = """\
+## Records
+
+What `sigconv bench` wrote on the machines that are named, one file each, unrounded there. A ratio is the best peer's
+time over ours; a median with the least and the most of its repeats. MB is what ours took beside what was there.
+"""
 
 
 def pages() -> dict[str, str]:
@@ -15,20 +22,40 @@ def pages() -> dict[str, str]:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     said = readme[readme.index("## How fast") : readme.index("## Training your own")]
     parts = [said.replace("## How fast", "# How fast", 1)]
-    for path in sorted(KEPT.glob("*.json")):
-        parts.append(_races(path.stem, json.loads(path.read_text(encoding="utf-8"))))
-    return {"performance.md": "\n".join(parts)}
+    places = sorted(KEPT.glob("*.json"))
+    return {"performance.md": "\n".join(parts + [RECORDS] * bool(places) + [_kept(place) for place in places])}
+
+
+def _kept(place: Path) -> str:
+    """A record as it lies there; one that is none is named."""
+    try:
+        return _races(place.stem, json.loads(place.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        told = f"benchmarks/results/{place.name} is no record of `sigconv bench --output`: {error!r}; write it again"
+        raise ValueError(told) from error
 
 
 def _races(name: str, record: dict[str, Any]) -> str:
-    """All races of one record: ours, every peer, and how many times longer the best of them takes."""
-    head = f"sigconv {record['sigconv']}, torch {record['torch']}, {record['threads']} threads of {record['device']}"
-    lines = [f"## sigconv bench {name}\n", f"{head}, medians of {record['repeats']}.\n"]
-    lines += ["| work | ours, ms | peers, ms | ratio (least, most) |", "|---|---|---|---|"]
-    for case in record["results"]:
-        ours, *peers = case["runners"].items()
-        told = ", ".join(f"{peer} {found['median_ms']:.3g}" for peer, found in peers)
-        ratio = case["ratio"]
-        spread = f"{ratio['median']:.2g} ({ratio['least']:.2g}, {ratio['most']:.2g})" if ratio else ""
-        lines.append(f"| {case['case']} | {ours[1]['median_ms']:.3g} | {told} | {spread} |")
-    return "\n".join(lines) + "\n"
+    """All races of one record: where and when it was made, a line a case, and what was pointed out about them."""
+    sets = " ".join(dict.fromkeys(case["set"] for case in record["results"]))
+    where = f"{record['device']}, {record['threads']} thread{'s' * (record['threads'] != 1)}"
+    what = f"sigconv {record['sigconv']}, torch {record['torch']}, cost table {record['cost_table']}"
+    when = record.get("date", "on a day that the record does not tell")
+    lines = [f"### {name}\n", f"`sigconv bench {sets}`, medians of {record['repeats']}: {where}; {what}; {when}.\n"]
+    lines += [HEAD, *(_race(case) for case in record["results"])]
+    warned = [f"- {case['case']}: {warning}" for case in record["results"] for warning in case["warnings"]]
+    return "\n".join([*lines, "", *warned]).rstrip() + "\n"
+
+
+def _race(case: dict[str, Any]) -> str:
+    """Ours, every peer, the best of them in bold, and how many times longer that one takes."""
+    (_, ours), *peers = case["runners"].items()
+    told = ", ".join(
+        f"**{peer} {found['median_ms']:.3g}**" if peer == case["best_peer"] else f"{peer} {found['median_ms']:.3g}"
+        for peer, found in peers
+    )
+    ratio, peak = case["ratio"], case["peak_bytes"]
+    spread = f"{ratio['median']:.2g} ({ratio['least']:.2g}, {ratio['most']:.2g})" if peers else ""
+    goal = "" if case["goal"] is None else f"{case['goal']:.2g} {'met' if case['met'] else 'not met'}"
+    taken = "" if peak is None else f"{peak / 1e6:.0f}"
+    return f"| {case['case']} | {ours['median_ms']:.3g} | {taken} | {told} | {spread} | {goal} |"
