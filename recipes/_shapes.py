@@ -17,6 +17,7 @@ from sigconv.train import accuracy, auroc, fit, predict, seeds
 from sigconv.train.assessment import assess
 from sigconv.train.intervals import auroc_interval, wilson
 from sigconv.train.job import Job
+from sigconv.train.looks import looks
 from sigconv.transforms import augment
 
 CORNERS = ((), (2,), (3,), (4,), (2, 3), (2, 4), (3, 4), (2, 3, 4))  # axes of (batch, channels, *space) to mirror
@@ -59,6 +60,7 @@ def classify(job: Job, parts: Any, asked: dict[str, Any], training: dict[str, An
         found |= {f"{key}_without_front_end": beside[key] for key in ("accuracy", "auroc")}
     found |= baselines(parts)
     assess(job, torch.stack(answers).mean(0), parts.test.y, parts.test.classes, probabilities=True)
+    looks(job, nets[0], parts.test)
     job.picture("volumes", plot.mosaic(*_slices(parts.test), columns=SHOWN)[0])
     return found | {"parameters": sum(p.numel() for p in nets[0].parameters() if p.requires_grad)}
 

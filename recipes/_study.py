@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from sigconv import plot
 from sigconv.train import processes
 from sigconv.train.job import Job
 
@@ -46,3 +50,25 @@ def _kept(job: Job) -> list[dict[str, Any]] | None:
         with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
     return rows
+
+
+def spreads(names: Sequence[str], series: Mapping[str, Sequence[tuple[float, float, float]]], label: str) -> Any:
+    """A figure of (least, middle, most) of every name: a dot with a line through it, those of a name side by side.
+
+    >>> ax = spreads(["a", "b"], {"one": [(0.2, 0.5, 0.6), (0.1, 0.1, 0.1)]}, "accuracy").axes[0]
+    >>> [text.get_text() for text in ax.get_xticklabels()]
+    ['a', 'b']
+    """
+    figure, ax = plot.axes(size=(min(max(0.35 * len(names) * len(series) + 1.5, 4.5), 12.0), 4.0))
+    for place, (name, found) in enumerate(series.items()):
+        low, middle, high = np.array(found, float).T
+        at = np.arange(len(names)) + 0.6 * ((place + 0.5) / len(series) - 0.5)
+        reach = np.maximum([middle - low, high - middle], 0)  # an interval may miss its middle by a rounding
+        colour = plot.COLOURS[place % len(plot.COLOURS)]
+        ax.errorbar(at, middle, reach, fmt="o", markersize=5, capsize=3, color=colour, label=name)
+    ax.set_xticks(range(len(names)), names, rotation=90 if len(names) > 6 else 0)
+    ax.set(ylabel=label, xlim=(-0.5, len(names) - 0.5))
+    ax.grid(alpha=0.3, axis="y")
+    if len(series) > 1:
+        ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(series))
+    return figure

@@ -24,7 +24,7 @@ import torch
 from sigconv import files
 from sigconv.datasets import chip_seq as data
 from sigconv.recipes import _binding
-from sigconv.recipes._study import Quiet, finished
+from sigconv.recipes._study import Quiet, finished, spreads
 from sigconv.train import run
 from sigconv.train.devices import threads
 from sigconv.train.job import Job
@@ -141,6 +141,9 @@ def summary(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
         ridge = [f"{row['auroc_ridge']:.4f}", f"{row['auprc_ridge']:.4f}"]
         own_q = f"{row['motif_own_qvalue']:.1e}" if "motif_own_qvalue" in row else "none known"
         shown.append((row["factor"], *areas, *ridge, row.get("motif", ""), row.get("motif_match", ""), own_q))
+    drawn = {"network, 95 %": [(row["auroc_low"], row["auroc"], row["auroc_high"]) for row in rows]}
+    drawn["ridge"] = [(row["auroc_ridge"],) * 3 for row in rows]
+    job.picture("auroc_of_every_factor", spreads([row["factor"] for row in rows], drawn, "area under the ROC curve"))
     job.table("factors", shown, HEADER)
     job.note("\n".join("  ".join(f"{cell:>14}" for cell in line) for line in (HEADER, *shown)))
     return metrics

@@ -28,7 +28,7 @@ from sigconv import nd
 from sigconv.datasets import spoken_digits as data
 from sigconv.datasets._parts import held_back
 from sigconv.recipes import _speech
-from sigconv.recipes._study import Quiet, finished
+from sigconv.recipes._study import Quiet, finished, spreads
 from sigconv.train import evaluate, fit, run, seeds
 from sigconv.train.devices import threads
 from sigconv.train.fingerprint import fingerprint
@@ -187,6 +187,11 @@ def summary(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
         table.append(
             (kind, mode, *shown, f"{means['moved']:.1f}", f"{means['furthest']:.1f}", f"{means['widened']:.3f}")
         )
+    whole = lambda found: [100 * row["test_accuracy"] for row in found]
+    spread = lambda found: (min(whole(found)), statistics.fmean(whole(found)), max(whole(found)))
+    drawn = {s: [spread(cells[*key, s]) for key in dict.fromkeys(key[:2] for key in cells)] for s in sharings}
+    label = "test accuracy, %: worst, mean and best speaker"
+    job.picture("accuracy_by_speaker", spreads([f"{kind}\n{mode}" for kind, mode, *_ in table], drawn, label))
     header = ("front end", "filters", *sharings, "moved, Hz", "furthest, Hz", "widened, octaves")
     job.table("accuracy, % (of the worst speaker)", table, header)
     lines = ["  ".join(f"{cell:>13}" for cell in row) for row in (header, *table)]

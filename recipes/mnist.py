@@ -35,6 +35,7 @@ from sigconv.train import accuracy, evaluate, fit, predict, run
 from sigconv.train.assessment import assess
 from sigconv.train.devices import threads
 from sigconv.train.job import Job
+from sigconv.train.looks import looks
 from sigconv.transforms import augment
 
 
@@ -140,6 +141,7 @@ def report(job: Job, net: nn.Module, parts: Any) -> dict[str, Any]:
     if len(wrong):
         figure = _mnist.gallery(parts.test.x[wrong, 0], targets[wrong], found[wrong], of=len(targets))
         job.picture("mistakes", figure)
+    looks(job, net, parts.test)
     return {
         "accuracy": accuracy(scores, targets),
         "validation_accuracy": evaluate(net, parts.valid, job=job)["accuracy"],

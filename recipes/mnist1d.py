@@ -27,6 +27,7 @@ from sigconv.train import evaluate, fit, predict, run
 from sigconv.train.assessment import assess
 from sigconv.train.devices import threads
 from sigconv.train.job import Job
+from sigconv.train.looks import looks
 from sigconv.transforms import augment
 
 FRESH = 10_000  # samples never seen, for a figure finer than 1,000 test items give
@@ -87,6 +88,7 @@ def lecture(job: Job, full: bool, activation: str, own: dict[str, Any]) -> dict[
         job.tested_on(test)
         if name == "cnn":
             assess(job, *predict(model, test, job=job), data.CLASSES)
+            looks(job, model, test)
     figure, ax = plot.curves(
         curves, xlabel="steps", ylabel="error, %", dashed=[n for n in curves if n.endswith("train")]
     )
@@ -122,6 +124,7 @@ def strongest(job: Job, unlimited: bool, activation: str, own: dict[str, Any]) -
     model = residual_net(activation=activation)
     fit(model, train, valid, job=job, **options | own)
     assess(job, *predict(model, test, job=job), data.CLASSES)
+    looks(job, model, test)
     job.tested_on(test)
     fresh = evaluate(model, data.Unlimited(FRESH).fixed(seed=2**20 + job.seed), job=job)["accuracy"]
     return {"accuracy": evaluate(model, test, job=job)["accuracy"], "accuracy_fresh": fresh, "parameters": count(model)}

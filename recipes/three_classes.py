@@ -27,6 +27,7 @@ from sigconv.datasets import drawn_shapes as data
 from sigconv.train import evaluate, fit, predict, run
 from sigconv.train.assessment import assess
 from sigconv.train.job import Job
+from sigconv.train.looks import looks
 from sigconv.transforms import augment
 
 POOLS = {
@@ -84,6 +85,7 @@ def three_classes(
     scores, targets = predict(model, test, job=job)
     assess(job, scores, targets, data.CLASSES)
     job.picture("test_images", _answers(test.x, scores.softmax(1), targets))
+    looks(job, model, test)
     job.tested_on(test)
     return {
         "accuracy": evaluate(model, test, job=job)["accuracy"],

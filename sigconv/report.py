@@ -14,6 +14,7 @@ from typing import Any
 from sigconv import files
 
 LONG = 20  # rows: a longer table is folded where it may be
+SORTED = 3  # rows from which on a table with a header is sorted by clicking its headings
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --link: #0072b2; }
@@ -33,9 +34,47 @@ details { margin: .6rem 0; } summary { cursor: pointer; padding: .2rem 0; }
 caption { text-align: left; font-weight: 600; padding: .2rem 0; }
 th, td { padding: .25rem 1rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; } tbody th { font-weight: 400; } .n { text-align: right; white-space: nowrap; }
+th button { font: inherit; color: inherit; text-align: inherit; width: 100%; background: none; border: 0; padding: 0; }
+th button { cursor: pointer; } thead th { position: relative; } th[aria-sort]::after { position: absolute; }
+th[aria-sort]::after { content: "\\2193"; } th[aria-sort="ascending"]::after { content: "\\2191"; }
 @media (max-width: 30rem) { body { margin-top: 1rem; font-size: 15px; } pre { font-size: .74rem; } }
-@media print { nav { display: none; } figure, table { break-inside: avoid; } }
+@media print { nav, th::after { display: none; } figure, table { break-inside: avoid; } }
 """
+
+# What a heading does when it is clicked or, as it holds a button, when Enter or Space is pressed on it: sorts the rows,
+# numbers before words, words by their letters' code points, what is empty last; clicked again, the other way round.
+SCRIPT = """
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    if (!button.textContent) button.setAttribute("aria-label", `column ${column + 1}`);
+    head.append(button);
+    head.style.cursor = "pointer";
+    head.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach(other => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...body.rows].map(row => [...key(row.cells[column]), row]);
+      rows.sort((a, b) => (a[0] === 2) - (b[0] === 2) || (down ? -1 : 1) * (a[0] - b[0] || order(a[1], b[1])));
+      body.append(...rows.map(row => row[2]));
+    });
+  });
+}
+function key(cell) {
+  const text = cell ? cell.dataset.v ?? cell.textContent.trim() : "";
+  if (text === "" || text === "\\u2013") return [2, 0];
+  return isNaN(text) ? [1, text] : [0, Number(text)];
+}
+function order(a, b) { return a < b ? -1 : a > b ? 1 : 0; }
+"""
+
+NUMBER = re.compile(
+    r"([-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s*(?:[\u00b1(].*|%)|-\d*\.\d+)?", re.I
+)
+TIME = re.compile(r"(?=.)(?:(\d+) h ?)?(?:(\d+) min ?)?(?:(\d+(?:\.\d+)?) s)?")
 
 
 class Page:
@@ -50,6 +89,7 @@ class Page:
         self.title = title
         self.parts: list[str] = []
         self.headings: dict[str, str] = {}
+        self.sorts = False  # whether some table does, and the page needs the script
 
     def heading(self, text: str, level: int = 2) -> Page:
         """A heading; those of level 2 are linked to from the top of the page."""
@@ -73,7 +113,11 @@ class Page:
         return self
 
     def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str] = (), caption: str = "") -> Page:
-        """A table: numbers to the right, floats as shown has them; a first column of words heads its rows."""
+        """A table: numbers to the right, floats as shown has them; a first column of words heads its rows.
+
+        One with a header and three rows or more is sorted by a column when that is clicked: numbers by what they are,
+        not by what is shown of them, times and numbers that more is written after ("0.96 \u00b1 0.01") by theirs.
+        """
         rows = [list(row) for row in rows]
         named = all(row and isinstance(row[0], str) for row in rows)
         numbers = [all(_numeric(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows), default=0))]
@@ -82,7 +126,10 @@ class Page:
         top = "".join(_cell(text, "th", numbers[n], ' scope="col"') for n, text in enumerate(header))
         head = f"<thead><tr>{top}</tr></thead>" if header else ""
         body = "".join(f"<tr>{_line(row, numbers, named)}</tr>" for row in rows)
-        self.parts.append(f'<div class="wide"><table>{title}{head}<tbody>{body}</tbody></table></div>')
+        sorts = bool(header) and len(rows) >= SORTED
+        self.sorts = self.sorts or sorts
+        kind = ' class="sortable"' if sorts else ""
+        self.parts.append(f'<div class="wide"><table{kind}>{title}{head}<tbody>{body}</tbody></table></div>')
         return self
 
     def facts(self, facts: Mapping[str, Any]) -> Page:
@@ -122,9 +169,9 @@ class Page:
         top = f"<h1>{html.escape(self.title)}</h1>" + (f"\n<nav>{links}</nav>" if len(self.headings) > 3 else "")
         body = "\n".join([top, *self.parts])
         head += f"<title>{html.escape(self.title)}</title><style>{STYLE}</style>"
-        return (
-            f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n<main>\n{body}\n</main>\n</body></html>\n'
-        )
+        script = f"<script>{SCRIPT}</script>\n" if self.sorts else ""
+        whole = f"<main>\n{body}\n</main>\n{script}"
+        return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{whole}</body></html>\n'
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, whole or not at all."""
@@ -150,6 +197,24 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def amount(value: Any) -> float | None:
+    """The number that a cell is sorted by: its value, or what its text begins with; None of words and of nothing.
+
+    >>> [amount(value) for value in (0.93, True, "1,234", "0.96 \u00b1 0.01", "2 h 01 min", "1 min 15 s", "3 of 4", "")]
+    [0.93, None, 1234.0, 0.96, 7260.0, 75.0, None, None]
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return None if math.isnan(value) else value
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if found := NUMBER.fullmatch(text):
+        return float(found[1].replace(",", "").replace("\u2212", "-"))
+    if found := TIME.fullmatch(text):
+        return sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+    return None
+
+
 def _numeric(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, int | float) and not isinstance(value, bool))
 
@@ -161,5 +226,12 @@ def _line(row: Sequence[Any], numbers: Sequence[bool], named: bool) -> str:
 
 
 def _cell(value: Any, tag: str, number: bool, more: str = "") -> str:
-    kind = ' class="n"' if number else ""
-    return f"<{tag}{kind}{more}>{html.escape(shown(value))}</{tag}>"
+    kind, text, by = ' class="n"' if number else "", shown(value), amount(value)
+    if by is not None and not _says(text, by):
+        more += f' data-v="{"-" * (by < 0)}Infinity"' if math.isinf(by) else f' data-v="{float(by)!r}"'
+    return f"<{tag}{kind}{more}>{html.escape(text)}</{tag}>"
+
+
+def _says(text: str, number: float) -> bool:
+    """Whether a text is a number to a browser too, and this very one."""
+    return re.fullmatch(r"-?\d+(\.\d+)?(e[-+]?\d+)?", text) is not None and float(text) == number

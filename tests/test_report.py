@@ -9,6 +9,7 @@ import subprocess
 import warnings
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 import torch
@@ -253,6 +254,8 @@ def test_repeats_are_bands_and_too_many_models_are_left_out():
     middle = next(line for line in loss.lines if line.get_linestyle() == "-")
     assert middle.get_ydata().tolist() == [12.5, 10.5]
     assert len(loss.collections) == 2
+    members = [row for name in ("model", "model_1", "model_2") for row in trained(name, [3, 1])]
+    assert len(pictures.curves(members).axes[0].collections) == 2, "as recipes name them"
     many = [row for n in range(13) for row in trained(f"net{'abcdefghijklm'[n]}", [2, 1])]
     assert pictures.curves(many) is None
     assert pictures.curves(many[:-2]) is not None
@@ -282,12 +285,13 @@ def test_other_parts_and_odd_rows_are_drawn_as_far_as_they_are_numbers():
 
 FIRST = {
     "1d": (nn.Conv1d(1, 15, 3), "15 filters of 3 taps"),
-    "1d channels": (sc.Conv1d(4, 70, 9), "70 filters of 9 taps; the first 64, channels downwards"),
+    "1d channels": (sc.Conv1d(4, 70, 9), "70 filters of 9 taps; 64 of them, channels downwards"),
     "2d": (sc.Conv2d(1, 5, (3, 4)), "5 filters of 3 x 4 taps"),
     "colour": (nn.Conv2d(3, 8, 5), "8 filters of 5 x 5 taps, in colour"),
-    "strongest": (nn.Conv2d(8, 8, 5, groups=2), "8 filters of 5 x 5 taps, strongest channel"),
+    "grid": (nn.Conv2d(8, 8, 5, groups=2), "8 filters of 5 x 5 taps, channels to the right"),
+    "long grid": (nn.Conv2d(5, 30, 5), "30 filters of 5 x 5 taps; 12 of them, channels to the right"),
     "3d": (nn.Conv3d(1, 4, (3, 5, 5)), "4 filters of 3 x 5 x 5 taps"),
-    "4d": (sc.Conv(2, 3, (3, 3, 3, 2)), "3 filters of 3 x 3 x 3 x 2 taps, strongest channel"),
+    "4d": (sc.Conv(2, 3, (3, 3, 3, 2)), "3 filters of 3 x 3 x 3 x 2 taps, channels to the right"),
     "bank": (gabor.default(2), "filters of"),
     "complex bank": (gabor.default(3), "filters of"),
     "learned bank": (sinc.default(1), "filters of"),
@@ -412,10 +416,12 @@ def test_the_page_holds_all_of_a_run(made):
     assert {image["alt"] for image in images} == set(made.pictures)
     assert all(image["src"].startswith("data:image/png;base64,") for image in images)
     kinds = {tag for tag, _ in outline.tags}
-    assert not kinds & {"script", "link", "iframe"}, "the page needs nothing from outside, and runs nothing"
+    assert not kinds & {"link", "iframe"}, "the page needs nothing from outside"
+    assert [attributes for tag, attributes in outline.tags if tag == "script"] == [{}], "it sorts tables, no more"
     assert {"main", "nav", "table", "thead", "caption", "figure", "figcaption", "details", "summary"} <= kinds
     assert (made.folder / "plots" / "curves.png").stat().st_size > 1000
-    assert said.index("Results on the test set") < said.index("Training") < said.index("Configuration")
+    order = ["Results on the test set", "Training", "What the network looks at", "Configuration"]
+    assert [said.rindex(heading) for heading in order] == sorted(said.rindex(heading) for heading in order)
 
 
 def test_a_page_of_a_run_that_measured_nothing_stands_all_the_same(tmp_path):
@@ -483,21 +489,70 @@ def test_tables_line_numbers_up_and_head_their_rows():
     assert shown(float("inf")) == "inf"
 
 
-CHROMIUM = shutil.which("chromium")
+TABLES = {
+    "rounded": ([0.50004, 0.50001, 0.50003], [1, 2, 0]),
+    "as written": (["1,234", "0.96 \u00b1 0.01", "87 %", "43.3 (40.0)"], [1, 3, 2, 0]),
+    "from and to": (["9.5-12.5", "10.5-11.5", "0.488-0.601"], [2, 0, 1]),
+    "no numbers": (["2026-10-01", "2026-09-30", "1.2.3"], [2, 1, 0]),
+    "times": (["2 h 01 min", "0.4 s", "1 min 15 s"], [1, 2, 0]),
+    "nothing last": ([math.nan, 3, None, -1], [3, 1, 0, 2]),
+    "whole numbers": ([10, 9, 10_000], [1, 0, 2]),
+    "tiny and endless": ([math.inf, 4e-9, -math.inf, 1e-8], [2, 1, 3, 0]),
+    "numbers before words": (["b", "2", "Z", "\u00e4", "10", "", "a"], [1, 4, 2, 6, 0, 3, 5]),
+}
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page with; .ci/run installs it")
-def test_the_page_does_not_scroll_sideways_on_a_phone(made, tmp_path):
+@browser.needed
+def test_a_click_on_a_heading_sorts_and_another_one_reverses(tmp_path):
+    pages = []
+    for kind, (values, _) in TABLES.items():
+        pages.append(Page(kind).table([(f"row {n}", value) for n, value in enumerate(values)], ["", kind]).html())
+    for found in browser.opened(pages, tmp_path, column=1):
+        kind = found["title"]
+        values, order = TABLES[kind]
+        assert browser.flaws(found) == [], kind
+        (_, after), (_, before) = found["tables"][0]["clicks"]
+        assert [text for text, _ in after] == [shown(values[n]) for n in order], kind
+        there = [shown(values[n]) for n in order if shown(values[n]) not in browser.BLANK]
+        assert [text for text, _ in before][: len(there)] == there[::-1], kind
+
+
+def test_a_page_has_one_script_and_only_where_a_table_is_sorted():
+    three = [(name, n) for n, name in enumerate("abc")]
+    for plain in (Page("t").table(three), Page("t").table(three[:2], ["", "n"]), Page("t").facts(dict(three))):
+        assert "<script" not in plain.html()
+        assert "sortable" not in plain.html().partition("</head>")[2]
+    whole = Page("t").table(three, ["", "n"]).table(three, ["", "n"]).html()
+    outline = Outline(whole)
+    assert [attributes for tag, attributes in outline.tags if tag == "script"] == [{}]
+    assert "button" not in {tag for tag, _ in outline.tags}, "without the script the table reads as it is"
+    assert whole.partition("<script>")[2].partition("</script>")[0].strip().count("\n") < 40
+    assert all(heading in whole for heading in ('<th scope="col"></th>', '<th class="n" scope="col">n</th>'))
+
+
+def test_what_is_wrong_with_an_opened_page_is_found():
+    cell = lambda text: [text, None]
+    table = {"before": [cell("2"), cell("1"), cell("")], "focus": False}
+    table["clicks"] = [["ascending", [cell("1"), cell("2"), cell("")]], ["none", [cell(""), cell("2"), cell("1")]]]
+    found = {"wrong": ["x is not defined"], "missing": ["curves"], "wide": [0, 7], "tables": [table]}
+    lines = browser.flaws(found)
+    for line, says in zip(lines, ("x is not", "'curves'", "unfolded, 7 px", "by keys", "descending"), strict=True):
+        assert says in line
+
+
+@browser.needed
+def test_the_page_opens_on_a_phone_without_an_error_and_a_broken_one_does_not(made, tmp_path):
     whole = written(made)[0]
-    measure = "<script>document.title = 'wide ' + (document.documentElement.scrollWidth - innerWidth)</script>"
-    narrow = tmp_path / "narrow.html"
-    narrow.write_text(whole.replace("</body>", measure + "</body>"))
-    words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
-    words += ["--window-size=390,900", "--dump-dom", f"file://{narrow}"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    title = re.search(r"<title>wide (-?\d+)</title>", done.stdout)
-    assert title, done.stderr
-    assert int(title[1]) <= 0
+    assert "<script>alert" not in whole
+    broken = whole.replace("<main>", '<main><script>nothing.there()</script><img alt="gone" src="data:image/png,x">')
+    broken = broken.replace("overflow-x: auto", "width: 400px").replace("body.append(...rows", "void (")
+    good, bad = browser.opened([whole, broken], tmp_path)
+    assert browser.flaws(good) == []
+    assert good["pictures"] == len(made.pictures)
+    assert len(good["tables"]) == whole.count('class="sortable"') > 1
+    said = "\n".join(browser.flaws(bad))
+    for words in ("nothing is not defined", "'gone' is not shown", "px too wide", "descending"):
+        assert words in said, words
 
 
 # ---- environment
@@ -565,7 +620,7 @@ def test_a_recipe_leaves_a_page_and_a_card(tmp_path):
     words = ["--samples", "30", "--size", "16", "--epochs", "2", "--out", str(tmp_path)]
     folder = Path(run(three_classes.three_classes, words)["run_folder"])
     drawn = {path.stem for path in (folder / "plots").iterdir()}
-    assert drawn == {"confusion", "calibration", "curves", "test_images", "first_layer"}
+    assert drawn == {"confusion", "calibration", "curves", "test_images"} | set(page.LOOKS)
     said = Outline((folder / "report.html").read_text()).text()
     assert "most often taken for" in said
     assert "tell silhouettes apart" in said

@@ -22,7 +22,7 @@ def kernels(bank: Any, ax: Any = None, size: Any = None) -> tuple[Any, Any]:
         lines = {name: (x, k.real) for name, k in zip(names, shown, strict=True)}
         imaginary = {f"{name} imag": (x, k.imag) for name, k in zip(names, shown, strict=True) if np.iscomplexobj(k)}
         return plot.curves(lines | imaginary, xlabel=bank.unit, dashed=list(imaginary), ax=ax, legend=len(names) <= 12)
-    return plot.mosaic([flat(k.real) for k in shown], names, ax=ax, symmetric=True)
+    return plot.mosaic([plot.flat(k.real) for k in shown], names, ax=ax, symmetric=True)
 
 
 def spectra(bank: Any, ax: Any = None, size: Any = None) -> tuple[Any, Any]:
@@ -37,7 +37,7 @@ def spectra(bank: Any, ax: Any = None, size: Any = None) -> tuple[Any, Any]:
         lines = {name: (f[keep], np.fft.fftshift(g)[keep]) for name, g in zip(names, gains, strict=True)}
         per = "Hz" if bank.unit == "s" else f"1/{bank.unit}"
         return plot.curves(lines, xlabel=f"frequency, {per}", ylabel="gain", ax=ax, legend=len(names) <= 12)
-    return plot.mosaic([flat(np.fft.fftshift(g), "max") for g in gains], names, ax=ax)
+    return plot.mosaic([plot.flat(np.fft.fftshift(g), "max") for g in gains], names, ax=ax)
 
 
 def responses(bank: Any, x: np.ndarray, ax: Any = None, **options: Any) -> tuple[Any, Any]:
@@ -52,24 +52,7 @@ def responses(bank: Any, x: np.ndarray, ax: Any = None, **options: Any) -> tuple
         )
         ax.set(xlabel=bank.unit, ylabel="filter")
         return figure, ax
-    return plot.mosaic([flat(one) for one in y], bank.names[: len(y)], ax=ax)
-
-
-def flat(volume: np.ndarray, how: str = "middle") -> np.ndarray:
-    """A volume as one image: its middle slices across each axis side by side, or its maxima along each."""
-    if volume.ndim == 2:
-        return volume
-    slices = []
-    for axis in range(volume.ndim):
-        rest = [a for a in range(volume.ndim) if a != axis]
-        seen = volume.max(axis) if how == "max" else volume.take(volume.shape[axis] // 2, axis)
-        for extra in range(len(rest) - 2):  # four axes and more: the middle of what is left over
-            seen = seen.max(0) if how == "max" else seen.take(volume.shape[rest[extra]] // 2, 0)
-        slices.append(seen)
-    tall = max(s.shape[0] for s in slices)
-    edge = np.full((tall, 1), np.nan)
-    padded = [np.pad(s.astype(float), ((0, tall - s.shape[0]), (0, 0)), constant_values=np.nan) for s in slices]
-    return np.concatenate([part for s in padded for part in (s, edge)][:-1], 1)
+    return plot.mosaic([plot.flat(one) for one in y], bank.names[: len(y)], ax=ax)
 
 
 def _kernels(bank: Any, size: Any) -> np.ndarray:

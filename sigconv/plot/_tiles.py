@@ -49,7 +49,8 @@ def mosaic(
     tall, wide = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
     columns = min(columns or max(round((len(pictures) * tall * 1.6 / wide) ** 0.5), 1), len(pictures))
     lines = -(-len(pictures) // columns)
-    figure, ax = axes(ax, (min(1.1 * columns * max(wide / tall, 1) + 0.4, 12), 1.25 * lines + 0.5))
+    high = 1.1 * min(max(tall / wide, 1), 2.5)  # inches of a picture
+    figure, ax = axes(ax, (min(high * columns * wide / tall + 0.4, 12), 1.14 * high * lines + 0.5))
     gap = 0.12 * wide
     for n, picture in enumerate(pictures):
         left, top = n % columns * (wide + gap), n // columns * (tall * 1.25)

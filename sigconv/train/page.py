@@ -12,13 +12,18 @@ from sigconv.train import card, pictures, results
 from sigconv.train.environment import environment
 from sigconv.train.job import Job
 
-TRAINING = ("curves", "first_layer")  # pictures that tell of training, not of results
+TRAINING = ("curves",)  # pictures that tell of training, not of results
+LOOKS = ("first_layer", "second_layer", "strongest_inputs", "fantasies")  # and of what came of it
 MOST_SHOWN = 4  # of those, unfolded
 CAPTIONS = {
     "confusion": "Confusion matrix: rows are what items are, columns what they were taken for.",
     "calibration": "Is it right as often as it is sure? Items in fifteen bins of confidence; below, how many each has.",
     "curves": "How training went. Dashed: training set; solid: validation set. A dot stands at the best epoch.",
-    "first_layer": "What the first layer looks for: its filters, each on a scale of its own; red is above 0.",
+    "first_layer": "What the first layer looks for: its filters. Red is above 0; what stands in a row is on one scale.",
+    "second_layer": "What the second layer makes of the first's answers: a row or a picture for each of its channels.",
+    "strongest_inputs": "What some channels answer most strongly of the test set, and what in it the answer rests on, "
+    "by two ways back through the network. Red is above 0.",
+    "fantasies": "The input that the network would score highest for each class, were it only small: no test item.",
 }
 
 
@@ -44,6 +49,7 @@ def write(recipe: Callable[..., Any], job: Job, record: dict[str, Any]) -> None:
             page.text(asked.rest)
     _results(page, job, record)
     _training(page, job)
+    _looks(page, job)
     _again(page, job, record, since)
     page.save(job.folder / "report.html")
     card.write(asked, job, record, since)
@@ -65,27 +71,40 @@ def _results(page: Page, job: Job, record: Mapping[str, Any]) -> None:
         with page.folded(f"{name}: {len(lines)} rows", folded=len(lines) > LONG):
             page.table(lines, columns, caption=name)
     for name, png in job.pictures.items():
-        if not name.startswith(TRAINING):
+        if not name.startswith((*TRAINING, *LOOKS)):
             page.heading(name.replace("_", " "), level=3).picture(png, caption(name), alt=name)
 
 
 def _training(page: Page, job: Job) -> None:
-    """Every model's epochs, the curves, the first layers."""
+    """Every model's epochs, and the curves."""
     summary = _trained(job.rows)
-    shown = [name for name in job.pictures if name.startswith(TRAINING)]
-    if not summary and not shown:
+    drawn = [name for name in job.pictures if name.startswith(TRAINING)]
+    if not summary and not drawn:
         return
     page.heading("Training")
     if summary:
         with page.folded(f"{len(summary)} models", folded=len(summary) > LONG):
             page.table(summary, ["model", "epochs", "best epoch", "by", "training"])
-    shown.sort(key=lambda name: name.startswith(TRAINING[1]))  # curves first
-    for name in shown[:MOST_SHOWN]:
+    for name in drawn:
         page.picture(job.pictures[name], caption(name), alt=name)
-    if len(shown) > MOST_SHOWN:
-        with page.folded(f"{len(shown) - MOST_SHOWN} more first layers"):
-            for name in shown[MOST_SHOWN:]:
+
+
+def _looks(page: Page, job: Job) -> None:
+    """What the networks look at: first layers, and what a recipe has drawn of later ones."""
+    drawn = sorted((name for name in job.pictures if name.startswith(LOOKS)), key=_rank)
+    if not drawn:
+        return
+    page.heading("What the network looks at")
+    for name in drawn[:MOST_SHOWN]:
+        page.picture(job.pictures[name], caption(name), alt=name)
+    if len(drawn) > MOST_SHOWN:
+        with page.folded(f"{len(drawn) - MOST_SHOWN} more"):
+            for name in drawn[MOST_SHOWN:]:
                 page.picture(job.pictures[name], caption(name), alt=name)
+
+
+def _rank(name: str) -> int:
+    return next(n for n, kind in enumerate(LOOKS) if name.startswith(kind))
 
 
 def _trained(rows: list[dict[str, Any]]) -> list[list[Any]]:

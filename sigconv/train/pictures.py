@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from sigconv import plot
 from sigconv.filters import FilterBank, _pictures
 
-MOST_MODELS, MOST_FILTERS = 12, 64  # that a picture still tells apart
+MOST_MODELS, MOST_FILTERS, MOST_ROWS = 12, 64, 12  # that a picture still tells apart; rows of a grid of filters
 STYLES: dict[str, Any] = {"train": "--", "valid": "-", "test": ":"}
 NOT_MEASURED = {"model", "epoch", "step", "lr", "seconds"}
 
@@ -81,49 +82,53 @@ def best_epoch(rows: list[dict[str, Any]]) -> tuple[int, str] | None:
 def first_layer(model: nn.Module) -> Any:
     """A figure of the kernels of a model's first convolution or filter bank: what it looks for. None where it has none.
 
-    Signals are drawn as traces, images as pictures (in colour, where they have three channels), volumes as their middle
-    slices, and with four axes the middle slices of the middle; of several input channels each filter's strongest, but
-    for signals, which show them as the rows of a picture. The first is the first registered; convolutions of one tap,
-    which mix channels and look for nothing, are passed over. At most 64 filters; any dtype and device.
+    Drawn as plot.weights has it: signals as traces, images as pictures (in colour, where they have three channels),
+    volumes slice by slice; several input channels as a grid, or the rows of a picture of signals. The first is the
+    first registered; convolutions of one tap, which mix channels and look for nothing, are passed over. At most 64
+    filters, those of the largest norm, or 12 of a grid; any dtype and device.
 
     >>> first_layer(nn.Sequential(nn.Conv1d(1, 4, 5), nn.Conv1d(4, 4, 3))).axes[0].get_title()
     'layer 0: 4 filters of 5 taps'
     >>> first_layer(nn.Linear(2, 2)) is None
     True
     """
-    found = next(
-        ((name, kernels) for name, layer in model.named_modules() if (kernels := _kernels(layer)) is not None), None
-    )
+    return _layer(model, 0)
+
+
+def second_layer(model: nn.Module) -> Any:
+    """A figure of the kernels of the convolution after the first, drawn likewise: what it makes of the first's answers.
+
+    >>> second_layer(nn.Sequential(nn.Conv2d(1, 4, 5), nn.Conv2d(4, 20, 3))).axes[0].get_title()
+    'layer 1: 20 filters of 3 x 3 taps; 12 of them, channels to the right'
+    >>> second_layer(nn.Conv2d(1, 4, 5)) is None
+    True
+    """
+    return _layer(model, 1)
+
+
+def _layer(model: nn.Module, place: int) -> Any:
+    """The weights of one of the layers that have kernels, in the order in which they are registered."""
+    several = ((name, made) for name, layer in model.named_modules() if (made := kernels(layer)) is not None)
+    found = next(itertools.islice(several, place, None), None)
     if found is None:
         return None
-    name, kernels = found
-    inside, size = kernels.shape[1], kernels.shape[2:]
+    name, drawn = found
+    inside, size = drawn.shape[1], drawn.shape[2:]
     where = f"layer {name}" if name else type(model).__name__
-    title = f"{where}: {len(kernels)} filters of {' x '.join(map(str, size))} taps"
-    if len(kernels) > MOST_FILTERS:
-        title += f"; the first {MOST_FILTERS}"
-    figure, ax = _drawn(kernels[:MOST_FILTERS])
+    title = f"{where}: {len(drawn)} filters of {' x '.join(map(str, size))} taps"
+    coloured = inside == 3 and len(size) > 1
+    grid = inside > 1 and len(size) > 1 and not coloured
+    most = MOST_ROWS if grid else MOST_FILTERS
+    if len(drawn) > most:
+        title += f"; {most} of them"
     if inside > 1:
-        title += ", channels downwards" if len(size) == 1 else ", in colour" if inside == 3 and len(size) == 2 else ""
-        title += ", strongest channel" if len(size) > 2 or (len(size) == 2 and inside != 3) else ""
+        title += ", in colour" if coloured else ", channels to the right" if grid else ", channels downwards"
+    figure, ax = plot.weights(drawn, most=most)
     ax.set_title(title, fontsize=10)
     return figure
 
 
-def _drawn(kernels: np.ndarray) -> tuple[Any, Any]:
-    """Kernels (filters, channels, *size) side by side."""
-    inside, ndim = kernels.shape[1], kernels.ndim - 2
-    if ndim == 1 and inside == 1:
-        return plot.strips(kernels[:, 0], columns=5)
-    if ndim == 1:
-        return plot.mosaic(list(kernels[:, :MOST_FILTERS]), columns=4, symmetric=True)
-    if ndim == 2 and inside == 3:
-        return plot.mosaic([_coloured(kernel) for kernel in kernels], columns=8)
-    strongest = [kernel[np.square(kernel).sum(tuple(range(1, kernel.ndim))).argmax()] for kernel in kernels]
-    return plot.mosaic([_pictures.flat(kernel) for kernel in strongest], columns=8 if ndim == 2 else 4, symmetric=True)
-
-
-def _kernels(layer: nn.Module) -> np.ndarray | None:
+def kernels(layer: nn.Module) -> np.ndarray | None:
     """A layer's kernels (filters, channels, *size), if it is a convolution of more than one tap, or a bank."""
     if isinstance(layer, FilterBank):
         with torch.no_grad():
@@ -133,16 +138,11 @@ def _kernels(layer: nn.Module) -> np.ndarray | None:
     if not isinstance(weight, Tensor) or isinstance(weight, nn.UninitializedParameter) or not isinstance(size, tuple):
         return None
     transposed = getattr(layer, "transposed", False) or not getattr(layer, "outwards", True)
-    if transposed or tuple(weight.shape[2:]) != size or math.prod(size) < 2 or not weight.numel():
+    if transposed or tuple(weight.shape[2:]) != size or math.prod(size) < 2 or len(size) > 4 or not weight.numel():
         return None
     weight = weight.detach().cpu()
     kernels = (weight.real if weight.is_complex() else weight).double().numpy()
     return kernels if np.isfinite(kernels).all() else None
-
-
-def _coloured(kernel: np.ndarray) -> np.ndarray:
-    """(3, height, width) as colours: grey is 0, the kernel's largest weight full."""
-    return np.moveaxis(0.5 + 0.5 * kernel / max(float(np.abs(kernel).max()), 1e-30), 0, -1)
 
 
 def _families(models: list[str]) -> dict[str, list[str]]:
