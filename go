@@ -16,11 +16,12 @@ install() { # install EXTRA: once, and again whenever pyproject.toml or constrai
     local constraint=(-c constraints.txt)
     if command -v nvidia-smi >/dev/null; then constraint=(); fi
     local what=(-e ".${1:+[$1]}")
+    # The tests start many processes: what they import is compiled once.
     # uv is quick but does not read pip's settings: hand it the local files and the mirror, if there are any.
     local links=${PIP_FIND_LINKS:-$($bin/pip config get global.find-links 2>/dev/null || true)}
     if ! { $bin/pip install -q uv 2>/dev/null &&
         $bin/uv pip install -q --python $bin/python ${links:+--find-links "$links"} \
-            ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} "${constraint[@]}" "${what[@]}"; }; then
+            ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} ${1:+--compile-bytecode} "${constraint[@]}" "${what[@]}"; }; then
         echo "uv could not do it: going on with pip" >&2
         $bin/pip install -q "${constraint[@]}" "${what[@]}"
     fi
