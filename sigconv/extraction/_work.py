@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import math
 import os
 import shutil
@@ -16,6 +15,7 @@ import torch
 
 from sigconv import files
 from sigconv.extraction import _banks, _formats, _inputs, _kinds, _leftovers, _statistics
+from sigconv.extraction._applied import alone, applied
 from sigconv.extraction._blame import InputError, blamed
 from sigconv.extraction._formats import WriteError
 from sigconv.extraction._kinds import Signal
@@ -122,9 +122,19 @@ class Work:
         return found | {"output": task["output"], "bytes": os.stat(self.group.pending[-1][0]).st_size}
 
     def _row(self, statistics: Any, signal: Signal, task: Record, found: Record) -> tuple[str | None, np.ndarray]:
-        with self._maps(signal, found) as y, blamed():
+        with blamed():
             mask = None if task["mask"] is None else _statistics.mask(self.door, task["mask"], signal)
-            return signal.name, statistics(y, mask, self._ratios[found["bank"]])
+            bank = self._bank(signal, found)
+            steps = self._ratios[found["bank"]]
+        if not (statistics.run and isinstance(bank, FilterBank) and bank.kernel_size is not None):
+            with self._maps(signal, found, bank) as y, blamed():
+                return signal.name, statistics(y, mask, steps)
+        with blamed(writing=True):
+            running = statistics.running(self._shape(bank, signal), mask, steps)
+            self._apply(bank, signal, running)
+            found["shape"], found["dtype"] = list(running.shape), "float32"
+            self._describe(bank, found)
+            return signal.name, running.found()
 
     def _members(self, task: Record, found: Record, sha256: str) -> Iterator[tuple[str, Any]]:
         """What an archive of a file's records holds: r0, r1, …, their names, attributes."""
@@ -211,9 +221,9 @@ class Work:
             found["bank_is"] = _banks.described(bank, found["channels"], found["shape"][0])
 
     @contextlib.contextmanager
-    def _maps(self, signal: Signal, found: Record) -> Iterator[np.ndarray]:
+    def _maps(self, signal: Signal, found: Record, bank: Any = None) -> Iterator[np.ndarray]:
         """(channels·filters, *positions) float32 or complex64: in memory, or mapped where they are large."""
-        bank = self._bank(signal, found)
+        bank = self._bank(signal, found) if bank is None else bank
         spare = ""
         try:
             with blamed(writing=True):
@@ -221,7 +231,7 @@ class Work:
                 if size > self.memory // KEPT:
                     self._roomy(size)
                     spare = tempfile.mkdtemp(prefix=".maps.", suffix=".tmp", dir=self.out)
-                    y = _alone(self._mapped, bank, signal, os.path.join(spare, "maps.npy"))
+                    y = alone(self._mapped, bank, signal, os.path.join(spare, "maps.npy"))
                 else:
                     y = np.asarray(self._apply(bank, signal, None))
                 y = y.astype(np.complex64 if y.dtype.kind == "c" else np.float32, copy=False)
@@ -242,13 +252,16 @@ class Work:
         if size > free:
             raise files.PassingError(f"its maps take {size} bytes, and {free} are free in {self.out!r}")
 
-    def _size(self, bank: Any, signal: Signal) -> int:
-        """Bytes of all maps."""
-        steps = _formats.steps(self.plan["stride"], bank.ndim)
-        positions = math.prod(-(-n // s) for n, s in zip(signal.space, steps, strict=True))
-        return signal.channels * len(bank) * positions * (8 if self.plan["output"] in ("auto", "complex") else 4)
+    def _shape(self, bank: FilterBank, signal: Signal) -> tuple[int, ...]:
+        """Of all maps."""
+        rows = zip(signal.space, _formats.steps(self.plan["stride"], bank.ndim), strict=True)
+        return (signal.channels * len(bank), *(-(-n // s) for n, s in rows))
 
-    def _apply(self, bank: Any, signal: Signal, out: str | None) -> Any:
+    def _size(self, bank: FilterBank, signal: Signal) -> int:
+        """Bytes of all maps."""
+        return math.prod(self._shape(bank, signal)) * (8 if self.plan["output"] in ("auto", "complex") else 4)
+
+    def _apply(self, bank: Any, signal: Signal, out: Any) -> Any:
         options = {key: self.plan[key] for key in ("output", "stride", "padding_mode")}
         for name in ("stride", "padding_mode"):
             options[name] = tuple(options[name]) if isinstance(options[name], list) else options[name]
@@ -268,32 +281,9 @@ class Work:
         }
 
 
-def applied(bank: Any, signal: Signal, out: str | None, options: dict[str, Any], memory: int, device: str) -> Any:
-    """A bank over a signal, in blocks whose bits depend on nothing but the bank; one made in frequency sees all."""
-    from sigconv import tiles
-    from sigconv.tiles import _scans
-
-    x, dtype = signal.x, torch.complex64 if signal.x.dtype.kind == "c" else torch.float32
-    if not isinstance(bank, FilterBank):
-        x, options = signal.values() if isinstance(x, _scans.Scan) else x, {}
-    elif bank.kernel_size is None:
-        whole = torch.from_numpy(signal.values()).to(device, dtype)
-        y = bank(whole[None], **options, memory=memory)[0].cpu().numpy()
-        if out is None:
-            return y
-        raise ValueError("a bank made in frequency sees all of a signal: its maps go to npy, npz or nifti")
-    x = x.path if isinstance(x, _scans.Scan) else x
-    return tiles.apply(bank, x, out, memory=memory, dtype=dtype, device=None if device == "cpu" else device, **options)
-
-
 def _there(device: str) -> None:
     """ValueError where there is no such device."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} cannot be had here: {str(error).splitlines()[0]}") from None
-
-
-def _alone(function: Any, *given: Any) -> Any:
-    """Call a function that writes what is read at once, and so does not wait for a group's names."""
-    return contextvars.Context().run(function, *given)

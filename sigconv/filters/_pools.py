@@ -19,6 +19,7 @@ POOLS: dict[str, Pool] = {
     "rms": lambda y: _square(y).mean(-1).sqrt(),
     "energy": lambda y: _square(y).mean(-1),
 }
+COMPLEX = "maps are complex, and have no statistics: take output magnitude, energy, real or imag"
 QUANTILE = re.compile(r"q([0-9]{2}|100)")
 
 
@@ -41,7 +42,7 @@ def named(names: str | Sequence[str]) -> dict[str, Pool]:
 def pooled(pools: dict[str, Pool], y: Tensor) -> Tensor:
     """Every statistic of values along the last axis, (…, n) -> (statistics, …); ValueError for complex values."""
     if y.is_complex():
-        raise ValueError("maps are complex, and have no statistics: take output magnitude, energy, real or imag")
+        raise ValueError(COMPLEX)
     return torch.stack([pool(y) for pool in pools.values()])
 
 
