@@ -356,7 +356,8 @@ def test_mx1_mx5_the_matrix_is_the_convolution_with_constant_diagonals_in_blocks
     assert_close(matrix @ f.flatten(), y.flatten(), rtol=1e-10, atol=1e-10)
     strided = sc.toeplitz(h, n, mode, padding_mode=border, stride=stride)
     rows = torch.arange(y.numel()).reshape(y.shape)[(slice(None, None, stride),) * len(n)]
-    assert_close(strided, matrix[rows.flatten()], rtol=0, atol=0)
+    several = 0 if border == "zeros" else 1e-14  # taps of a border meet in one entry, summed in any order
+    assert_close(strided, matrix[rows.flatten()], rtol=several, atol=several)
     if border == "zeros":
         assert sc.is_toeplitz(matrix, rows=tuple(y.shape), columns=n)
     if border == "circular" and mode == "same":

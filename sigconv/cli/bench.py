@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,9 @@ def _machine(options: dict[str, Any]) -> dict[str, Any]:
     """Where the figures come from."""
     import torch
 
-    from sigconv import __version__, methods
+    from sigconv import __version__, doctor, methods
 
-    device = torch.cuda.get_device_name() if options["device"] == "cuda" else platform.processor() or platform.machine()
+    device = torch.cuda.get_device_name() if options["device"] == "cuda" else doctor.processor()
     versions = {"sigconv": __version__, "torch": torch.__version__, "cost_table": methods.table()[1]}
-    return {"device": device, "threads": torch.get_num_threads(), "repeats": options["repeats"], **versions}
+    when = {"date": datetime.date.today().isoformat(), "repeats": options["repeats"]}
+    return {"device": device, "threads": torch.get_num_threads(), **when, **versions}

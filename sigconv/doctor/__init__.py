@@ -19,13 +19,13 @@ from sigconv import __version__
 from sigconv.doctor import _complaints, _machine, _packages, _places, _promises, _torch
 from sigconv.doctor._golden import golden
 from sigconv.doctor._known import KNOWN, known_bad
-from sigconv.doctor._machine import devices
+from sigconv.doctor._machine import devices, processor
 from sigconv.doctor._page import report
 from sigconv.doctor._promises import promises
 from sigconv.doctor._torch import state
 from sigconv.kernels import precise
 
-__all__ = ["KNOWN", "devices", "examine", "golden", "known_bad", "promises", "report", "state"]
+__all__ = ["KNOWN", "devices", "examine", "golden", "known_bad", "processor", "promises", "report", "state"]
 
 TF32 = 2 * 2**-10  # units of sqrt(K)·Σ|x||w|, as the precision has ten bits
 
