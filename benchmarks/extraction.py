@@ -49,7 +49,7 @@ def cases(device: str) -> list[Case]:
 
 
 def _cases(name: str, root: Path, bank: str, stride: int, pool: bool, device: str) -> list[Case]:
-    """Two processes and one against the loop, and what is done already against the first time.
+    """Two processes against the loop, and what is done already against the first time, by one process.
 
     All of them are commands of their own, which begin by loading what they need.
     """
@@ -77,7 +77,7 @@ def _cases(name: str, root: Path, bank: str, stride: int, pool: bool, device: st
         return np.array([int(told)])
 
     return [
-        Case(name, {"extract, 2 jobs": anew(2), "plain loop": loop, "extract, 1 job": anew(1)}, goal=1.7),
+        Case(name, {"extract, 2 jobs": anew(2), "plain loop": loop}, goal=1.7),
         Case(f"{name}, again", {"all done": lambda: ours(done, 1), "first time, 1 job": anew(1)}, goal=10),
     ]
 
