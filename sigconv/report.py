@@ -118,7 +118,7 @@ class Page:
         One with a header and three rows or more is sorted by a column when that is clicked: numbers by what they are,
         not by what is shown of them, times and numbers that more is written after ("0.96 \u00b1 0.01") by theirs.
         """
-        rows = [list(row) for row in rows]
+        rows = [[_bare(value) for value in row] for row in rows]
         named = all(row and isinstance(row[0], str) for row in rows)
         numbers = [all(_numeric(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows), default=0))]
         numbers += [False] * (len(header) - len(numbers))
@@ -204,7 +204,7 @@ def amount(value: Any) -> float | None:
     [0.93, None, 1234.0, 0.96, 7260.0, 75.0, None, None]
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return None if math.isnan(value) else value
+        return None if value != value else value if abs(value) < 1e300 else math.copysign(math.inf, value > 0 or -1)
     if not isinstance(value, str):
         return None
     text = value.strip()
@@ -213,6 +213,11 @@ def amount(value: Any) -> float | None:
     if found := TIME.fullmatch(text):
         return sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
     return None
+
+
+def _bare(value: Any) -> Any:
+    """A number of NumPy or torch as Python's own."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
 def _numeric(value: Any) -> bool:

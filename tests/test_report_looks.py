@@ -153,3 +153,18 @@ def test_items_are_looked_through_up_to_some(tmp_path, monkeypatch):
     monkeypatch.setattr(looks, "MOST_SAMPLES", 3 * 256)
     looks.looks(Job("asked", {}, 0, "cpu", tmp_path), net(2, 16), part)
     assert taken[14:] == [0, 1, 2]
+
+
+def test_items_of_unequal_sizes_cost_the_pictures_and_not_the_run(tmp_path):
+    class Uneven:
+        classes = ("a", "b")
+
+        def __len__(self):
+            return 4
+
+        def item(self, n):
+            return torch.zeros(1, 16 + n), 0
+
+    job = Job("asked", {}, 0, "cpu", tmp_path)
+    looks.looks(job, net(2, 16), Uneven())
+    assert "strongest_inputs was not drawn: stack expects" in (tmp_path / "log.txt").read_text()

@@ -108,4 +108,5 @@ def _paragraph(part: str) -> str:
         return f"```pycon\n{inspect.cleandoc(part)}\n```"
     if APART.search(part) or any(line.startswith(" " * DEEP) for line in part.splitlines()):
         return f"```text\n{part}\n```"
-    return re.sub(r"([*_<|\\[])", r"\\\1", part)
+    spans = re.split(r"(`[^`]*`)", part)  # what is code stays as it is
+    return "".join(one if n % 2 else re.sub(r"([*_<|\\[])", r"\\\1", one) for n, one in enumerate(spans))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sigconv import nd
 from sigconv.explain._answers import at_rest
 from sigconv.explain._given import signals
-from sigconv.explain._nodes import module_of, watched
+from sigconv.explain._nodes import watched
 from sigconv.explain._rules import answers_to, derivative, differentiable
 from sigconv.pooling import upsample
 
@@ -41,12 +41,7 @@ def class_activation(model: nn.Module, x: Any, target: Any, node: str, *, signed
 def _activation(x: Tensor, model: nn.Module, target: Any, node: str, signed: bool) -> Tensor:
     x = signals(x)
     with at_rest(model), differentiable(), watched(model, node) as seen:
-        # what follows is given a copy: it may work in place, and the layer's answer must stay
-        handle = module_of(model, node).register_forward_hook(_copied)
-        try:
-            answers = answers_to(model, x.clone().requires_grad_(), target)
-        finally:
-            handle.remove()
+        answers = answers_to(model, x.clone().requires_grad_(), target)
         there = _only(seen, node, x.ndim)
         slope = derivative(answers, there, f"node {node!r}")
     there = there.detach()
@@ -54,10 +49,6 @@ def _activation(x: Tensor, model: nn.Module, target: Any, node: str, signed: boo
     found = (there * weight).sum(1, keepdim=True)
     found = found if signed else found.relu()
     return upsample(found, size=tuple(x.shape[2:]), mode="linear").squeeze(1).to(x)
-
-
-def _copied(module: nn.Module, given: Any, out: Any) -> Any:
-    return out.clone() if isinstance(out, Tensor) else None
 
 
 def _only(seen: list[Tensor], node: str, ndim: int) -> Tensor:

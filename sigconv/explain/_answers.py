@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,14 +19,30 @@ LETTERS = 1 << 18  # given to a model at once, of several sequences: a layer of 
 
 @contextlib.contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
-    """The model as it is used, not as it is trained: no dropout, running statistics. Then as it was."""
+    """The model as it is used, not as it is trained: no dropout, running statistics. Then as it was, its buffers too.
+
+    What was compiled runs as the Python it was, for hooks and modes are not seen by what is compiled already.
+    """
     training = [module for module in model.modules() if module.training]
+    compiled = "torch._dynamo" in sys.modules  # nothing can have been compiled without it
+    buffers = [(m._buffers, name, b, b.detach().clone()) for m in model.modules() for name, b in _held(m)]
     model.eval()
     try:
-        yield
+        with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():
+            yield
     finally:
         for module in training:
             module.training = True
+        for holder, name, buffer, was in buffers:
+            holder[name] = buffer
+            if not torch.equal(buffer, was):  # a layer that counts, or keeps statistics even so
+                with torch.no_grad():
+                    buffer.copy_(was)
+
+
+def _held(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """The buffers of a module itself that have values."""
+    return [(name, b) for name, b in module._buffers.items() if b is not None and not b.is_meta]
 
 
 def models_of(models: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
@@ -37,9 +54,16 @@ def models_of(models: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
 
 
 def asked(model: nn.Module, x: Tensor) -> Any:
-    """What a model answers to x, which is brought to where the model is."""
+    """What a model answers to a copy of x where the model is: a first layer in place has its own to write over."""
     device = next((p.device for p in model.parameters()), x.device)
-    return model(x.to(device))
+    try:
+        return model(x.to(device, copy=True))
+    except RuntimeError as error:
+        kinds = {p.dtype for p in model.parameters() if p.is_floating_point()}
+        if x.dtype in kinds or len(kinds) != 1 or "same" not in str(error):
+            raise
+        own, of = (str(kind).removeprefix("torch.") for kind in (*kinds, x.dtype))
+        raise ValueError(f"x is {of}, and the model {own}: give x as {own}") from None
 
 
 def at_once(batch_size: Any, length: int) -> int:
@@ -122,4 +146,4 @@ def letters(x: Tensor) -> Tensor:
 
 def like(result: Tensor, source: Any) -> Any:
     """The result as what it was made from is: an array of NumPy for one."""
-    return result.numpy() if isinstance(source, np.ndarray) else result
+    return result.cpu().numpy() if isinstance(source, np.ndarray) else result

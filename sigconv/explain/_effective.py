@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sigconv import nd
 from sigconv.explain._answers import at_rest, like
+from sigconv.explain._nodes import bare
 from sigconv.explain._positions import Position, answer_of, middle_of, spatial, values_at
 from sigconv.summary import receptive_field
 
@@ -57,7 +58,7 @@ def effective_field(
     >>> found.map * 6, found.middle, found.share
     (tensor([0., 1., 4., 1., 0.]), (2.0,), 1.0)
     """
-    given = torch.as_tensor(x)
+    given = nd.as_tensor(x)
     if not given.is_floating_point() or given.ndim < 3 or not len(given):
         raise ValueError(f"x is {given.dtype} {tuple(given.shape)}: expected floating (batch, channels, *space)")
     node, space = spatial(model, tuple(given.shape), node)
@@ -105,7 +106,7 @@ def _moments(shares: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _theoretical(model: nn.Module, shape: tuple[int, ...], node: str, position: Position) -> int:
     """Samples of the input in the field of a position; all, where nobody can tell."""
     try:
-        field = receptive_field(model, node=node, input_shape=shape)
+        field = receptive_field(model, node=bare(model, node), input_shape=shape)
     except (ValueError, TypeError):
         return math.prod(shape[2:])
     inside = 1

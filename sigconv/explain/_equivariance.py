@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sigconv import nd
 from sigconv.explain._answers import asked, at_rest
-from sigconv.explain._nodes import watched
+from sigconv.explain._nodes import bare, watched
 from sigconv.explain._transforms import Setting, Transform, of
 from sigconv.summary import ReceptiveField, receptive_field
 
@@ -62,7 +62,7 @@ def equivariance(
     >>> equivariance(pool, x, "shift", 2).equivariance, equivariance(pool, x, "shift", 1).equivariance > 0
     (0.0, True)
     """
-    given = torch.as_tensor(x)
+    given = nd.as_tensor(x)
     if not given.is_floating_point() or given.ndim < 3 or not given.numel():
         raise ValueError(f"x is {given.dtype} {tuple(given.shape)}: expected floating (batch, channels, *space)")
     with at_rest(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -76,7 +76,7 @@ def equivariance(
         after = _answer(model, t.inputs(given), node)
     still = not setting.positions and transform != "contrast" and answers is None
     meant = before if still else (answers or t.answers)(before)
-    where = torch.ones((), dtype=torch.bool) if not setting.positions else _compared(t, setting, axes, margin)
+    where = torch.ones((), dtype=torch.bool) if not setting.positions else _compared(t, setting, margin)
     if after.shape != meant.shape:
         raise ValueError(f"f(t(x)) is {tuple(after.shape)} and t(f(x)) {tuple(meant.shape)}: give answers=, t for f(x)")
     moved, stayed = _norm(after - meant, where), torch.nan
@@ -101,20 +101,20 @@ def _setting(model: nn.Module, x: Tensor, y: Tensor, node: str | None) -> Settin
     spatial = y.ndim == x.ndim
     if spatial:
         try:
-            field = receptive_field(model, node=node or "", input_shape=tuple(x.shape))
+            field = receptive_field(model, node=bare(model, node or ""), input_shape=tuple(x.shape))
         except (ValueError, TypeError):
             field = None
     space = tuple(x.shape[2:])
     return Setting(space, tuple(y.shape[2:]) if spatial else (), field, tuple(range(len(space))))
 
 
-def _compared(t: Transform, setting: Setting, axes: Any, margin: int | None) -> Tensor:
+def _compared(t: Transform, setting: Setting, margin: int | None) -> Tensor:
     """Positions that are compared."""
     found = t.compared()
     if margin is not None:
         wide = nd.count(margin, "margin", least=0)
         found = torch.ones_like(found)
-        for axis in range(found.ndim) if axes is None else [a % found.ndim for a in axes]:
+        for axis in range(found.ndim) if t.axes is None else t.axes:
             places = torch.arange(found.shape[axis])
             inner = (places >= wide) & (places < found.shape[axis] - wide)
             found &= inner.reshape([-1 if a == axis else 1 for a in range(found.ndim)])

@@ -67,7 +67,7 @@ def fantasy(
     generator = torch.Generator().manual_seed(seed)
 
     def score(x: Tensor, shift: list[int]) -> Tensor:
-        return _score(model, torch.roll(x, shift, list(range(2, x.ndim))), target, node)
+        return _score(model, torch.roll(x, shift, list(range(2, x.ndim))) if shift else x, target, node)
 
     with torch.inference_mode(False), at_rest(model):
         x = _begun(model, size, len(target) if several else 1, start, generator)
@@ -86,7 +86,7 @@ def _begun(model: nn.Module, size: tuple[int, ...], targets: int, start: Any, ge
     if start is None:
         first = NOISE * torch.randn(size, generator=generator, dtype=torch.float64)
     else:
-        first = torch.as_tensor(start).detach()
+        first = nd.as_tensor(start).detach()
         if tuple(first.shape) not in (size, (targets, *size)):
             raise ValueError(f"start has shape {tuple(first.shape)}: expected {size} or {(targets, *size)}")
     return first.to(held).expand(targets, *size).clone()
@@ -120,13 +120,14 @@ class _Climb:
             before = value.detach() - self._cost(x)
             if not torch.isfinite(before).all():
                 raise ValueError("the score of an input is not finite: there is no way up from it")
+            longest = min(self.longest, torch.finfo(x.dtype).max / 4)
             lr = torch.as_tensor(self.lr).to(x).expand(len(x)).view(-1, *[1] * (x.ndim - 1))
             new = (x + lr * slope) / (1 + 2 * lr * self.penalty)
             if self.variation:
                 new = _smoothed(new, lr * self.variation / (1 + 2 * lr * self.penalty))
             after = self.score(new, shift) - self._cost(new)
             better = (after > before) & torch.isfinite(after)
-            self.lr = torch.where(better.view_as(lr), (2 * lr).clamp(max=self.longest), lr / 4).flatten()
+            self.lr = torch.where(better.view_as(lr), (2 * lr).clamp(max=longest), lr / 4).flatten()
             return torch.where(better.view_as(lr), new, x)
 
     def _cost(self, x: Tensor) -> Tensor:

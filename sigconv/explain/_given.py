@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from sigconv import nd
 from sigconv.explain._answers import at_once
 
 
@@ -33,7 +33,7 @@ def filled(value: Any, x: Tensor, name: str) -> Tensor:
     Traceback (most recent call last):
     ValueError: baseline has shape (2,): expected a number, or a shape that broadcasts to x's (1, 2, 3)
     """
-    given = torch.as_tensor(value).detach().to(x)
+    given = nd.as_tensor(value).detach().to(x)
     shape = tuple(given.shape)
     fits = len(shape) <= x.ndim and all(n in (1, m) for n, m in zip(reversed(shape), reversed(x.shape), strict=False))
     if not fits:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigconv import nd
 from sigconv.explain._answers import like
 
 
@@ -22,7 +23,7 @@ def in_batches(data: Any, batch_size: int) -> Iterator[Tensor]:
     [2, 1]
     """
     if isinstance(data, Tensor | np.ndarray):
-        yield from torch.as_tensor(data).detach().split(batch_size)
+        yield from nd.as_tensor(data).detach().split(batch_size)
         return
     held: list[Tensor] = []
     for x in _items(data):
@@ -52,4 +53,4 @@ def _items(data: Any) -> Iterator[Tensor]:
     else:
         found = iter(data)
     for one in found:
-        yield torch.as_tensor(one[0] if isinstance(one, tuple | list) else one).detach()
+        yield nd.as_tensor(one[0] if isinstance(one, tuple | list) else one).detach()

@@ -37,7 +37,8 @@ def features(model: nn.Module, x: Any, node: str, batch_size: int = 128) -> Any:
                 out = reached(model, node, part)
                 if len(out) != len(part):
                     raise ValueError(f"node {node!r} answers {tuple(out.shape)} to {len(part)} items: not a row each")
-                rows.append(out.reshape(len(part), -1).cpu() if isinstance(x, np.ndarray) else out.flatten(1).clone())
+                out = out.reshape(len(part), -1).clone()
+                rows.append(out.cpu() if isinstance(x, np.ndarray) else out)
     widths = sorted({row.shape[1] for row in rows})
     if len(widths) != 1:
         raise ValueError(f"x holds no items: {node!r} answers nothing" if not widths else _unequal(node, widths))
@@ -82,7 +83,7 @@ def neighbours(features: Any, queries: Any, k: int = 5, metric: str = "euclidean
 
 
 def _rows(values: Any, name: str) -> Tensor:
-    x = torch.as_tensor(values)
+    x = nd.as_tensor(values)
     if x.ndim != 2 or x.is_complex():
         raise ValueError(f"{name} are {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}: expected real (items, n)")
     if x.is_floating_point() and not torch.isfinite(x).all():
@@ -101,7 +102,7 @@ def _nearest(known: Tensor, sought: Tensor, k: int, metric: str) -> tuple[Tensor
         rough = torch.addmm(sizes, asked, known.T, alpha=-2)  # the squared distance, less the query's own size
         most = rough.kthvalue(k, 1).values + slack * (asked.square().sum(1) + sizes.max())
         for query, row, limit in zip(asked, rough, most, strict=True):
-            places = (row <= limit).nonzero()[:, 0]
+            places = (~(row > limit)).nonzero()[:, 0]  # where squares overflow all are looked at
             found, order = _distance(known[places], query, metric).sort(stable=True)
             near.append(found[:k])
             which.append(places[order[:k]])

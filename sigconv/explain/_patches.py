@@ -14,6 +14,7 @@ from sigconv import nd
 from sigconv.explain._answers import at_rest
 from sigconv.explain._given import items_at_once, signals
 from sigconv.explain._items import as_given, in_batches
+from sigconv.explain._nodes import bare
 from sigconv.explain._reached import reached
 from sigconv.summary import receptive_field
 
@@ -80,7 +81,7 @@ class _View:
     """What each position of a layer sees of inputs of one shape."""
 
     def __init__(self, model: nn.Module, node: str, x: Tensor, answers: Tensor) -> None:
-        size, jump, start = receptive_field(model, node=node, input_shape=(1, *x.shape[1:]), dtype=x.dtype)
+        size, jump, start = receptive_field(model, node=bare(model, node), input_shape=(1, *x.shape[1:]), dtype=x.dtype)
         self.space, self.jump = x.shape[2:], jump or (0,) * len(size)
         self.first = [s - (n - 1) / 2 for s, n in zip(start, size, strict=True)]
         whole = [float(f).is_integer() and float(j).is_integer() for f, j in zip(self.first, self.jump, strict=True)]

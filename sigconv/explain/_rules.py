@@ -22,10 +22,8 @@ OTHERS = {name.lower(): name for name in nn.modules.activation.__all__ if name n
 
 @contextlib.contextmanager
 def differentiable() -> Iterator[None]:
-    """Gradients are made inside, whoever asks, and what was compiled runs as the Python it was."""
-    compiled = "torch._dynamo" in sys.modules  # nothing can have been compiled without it
-    plain = torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
-    with torch.inference_mode(False), torch.enable_grad(), plain:
+    """Gradients are made inside, whoever asks."""
+    with torch.inference_mode(False), torch.enable_grad():
         yield
 
 

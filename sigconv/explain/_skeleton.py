@@ -25,6 +25,7 @@ WEIGHTED |= {"linear", "conv", "conv_transpose", "masked_conv"}
 CURVES = {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid"}
 CURVES |= {"tanh", "hardtanh", "hardswish", "hardsigmoid", "softplus", "softsign", "threshold", "logsigmoid"}
 CURVES |= {"tanhshrink", "softshrink", "hardshrink", "clamp", "clamp_min", "clamp_max"}
+SHARES = {"softmax", "log_softmax", "softmin"}  # each of all along an axis: their sum would be one, and flat
 NORMS = {"batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm"}  # statistics are not counted as seen
 POOL = ["kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"]
 
@@ -54,6 +55,9 @@ class Skeleton(TorchFunctionMode):
             return function(*args, **options)
         if name in CURVES or name in NORMS:
             return x
+        if name in SHARES:
+            dim = args[1] if len(args) > 1 else options.get("dim")
+            return x + x.mean(dim, keepdim=True) if isinstance(dim, int) else function(*args, **options)
         if name in WEIGHTED:
             args, options = self._weighted(args, options)
             return function(*args, **options)
@@ -127,4 +131,4 @@ def skeleton(model: nn.Module, seed: int) -> Iterator[Callable[[Tensor], Any]]:
     mode = Skeleton(seed)
     still, grad = torch.random.fork_rng(devices=[]), torch.enable_grad()
     with at_rest(model), still, torch.inference_mode(False), grad, nd.watched(mode.ours), mode:
-        yield lambda x: torch.func.functional_call(model, wide, (x,))
+        yield lambda x: torch.func.functional_call(model, wide, (x.clone(),))  # a first layer may work in place

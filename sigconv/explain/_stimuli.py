@@ -85,7 +85,7 @@ def tuning_curve(
     >>> curve.shape, curve.argmax(0)
     (torch.Size([4, 2]), tensor([0, 2]))
     """
-    given = signals(torch.as_tensor(stimuli))
+    given = signals(nd.as_tensor(stimuli))
     batch_size, found = nd.count(batch_size, "batch_size"), []
     if not len(given):
         raise ValueError("there are no stimuli to answer")
@@ -113,7 +113,10 @@ def best_stimulus(
     tensor([0, 1, 2, 3])
     """
     curve = tuning_curve(bank_or_model, stimuli, node, target, batch_size)
-    best = np.asarray(np.argmax(torch.as_tensor(curve).cpu().numpy(), 0))
+    heights = nd.as_tensor(curve).double().cpu()
+    if heights.isnan().any():
+        raise ValueError(f"{int(heights.isnan().sum())} answers to the stimuli are NaN: none is the best")
+    best = np.asarray(np.argmax(heights.numpy(), 0))
     return best if isinstance(stimuli, np.ndarray) else torch.as_tensor(best).to(curve.device)
 
 

@@ -54,7 +54,7 @@ def suitability(x: Any, *, shuffles: int = 99, seed: int = 0) -> Suitability:
     >>> suitability(waves[:, :, torch.randperm(40, generator=torch.Generator().manual_seed(1))]).why
     'not suited: neighbours are no more alike than any other samples'
     """
-    given = torch.as_tensor(x)
+    given = nd.as_tensor(x)
     if given.ndim < 3 or given.is_complex():
         raise ValueError(f"x is {given.dtype} {tuple(given.shape)}: expected real (items, channels, *space)")
     if len(given) < FEWEST or given.shape[1] == 0 or given.shape[2:].numel() < 2:
@@ -95,8 +95,9 @@ def _some(x: Tensor) -> Tensor:
 def _local(x: Tensor, shuffles: int, generator: torch.Generator) -> tuple[float, float, float]:
     """How neighbours correlate, how samples do in random order, and how often the latter do as much."""
     space, z = x.shape[2:], x - x.mean(0)
-    z = z / z.square().sum(0).sqrt()
-    z = z.nan_to_num(0.0).flatten(2).movedim(2, 0).flatten(1)  # (positions, items x channels), constants are 0
+    size = z.square().sum(0)  # of a constant nothing but roundings
+    z = torch.where(size > 1e-20 * x.square().sum(0), z / size.sqrt(), 0.0)
+    z = z.flatten(2).movedim(2, 0).flatten(1)  # (positions, items x channels)
     index = torch.arange(len(z), device=x.device).reshape(space)
     channels = x.shape[1]
     pairs = [

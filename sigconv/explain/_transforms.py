@@ -60,6 +60,7 @@ class Transform(NamedTuple):
     inputs: Callable[[Tensor], Tensor]
     answers: Callable[[Tensor], Tensor]
     compared: Callable[[], Tensor]
+    axes: tuple[int, ...] | None = None  # those that are moved, where it is known
 
 
 def shift(amount: Any, setting: Setting) -> Transform:
@@ -148,4 +149,7 @@ def of(kind: str, amount: Any, setting: Setting, axes: Sequence[int] | None) -> 
     chosen = axes_of(axes, len(setting.space))
     if kind == "rotation" and axes is None:
         chosen = chosen[-2:]
-    return made(AMOUNTS[kind] if amount is None else amount, setting._replace(axes=chosen))
+    amount = AMOUNTS[kind] if amount is None else amount
+    if not np.isfinite(np.asarray(amount, dtype=float)).all():
+        raise ValueError(f"amount {amount} of a {kind} is no finite number")
+    return made(amount, setting._replace(axes=chosen))._replace(axes=chosen)

@@ -4,7 +4,7 @@ Shapes are (batch, channels, *space). "axis 0" in a message is the first axis of
 A margin is what is added around an axis: one pair (before, after) per axis, in samples.
 """
 
-from sigconv.nd.arrays import numpy_too, watched
+from sigconv.nd.arrays import as_tensor, numpy_too, watched
 from sigconv.nd.borders import EXTEND, PADDING_MODES, border_modes, pad, section, unpad
 from sigconv.nd.reach import Reach
 from sigconv.nd.sizes import (
@@ -27,6 +27,7 @@ __all__ = [
     "PADDING_MODES",
     "Margins",
     "Reach",
+    "as_tensor",
     "border_modes",
     "count",
     "margins",

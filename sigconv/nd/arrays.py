@@ -46,16 +46,23 @@ def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
             raise TypeError(f"{function.__name__} takes a tensor or a NumPy array, not {type(x).__name__}")
         if any(isinstance(a, np.ma.MaskedArray) for a in (x, *args, *options.values())):
             raise TypeError(f"{function.__name__} has no place for a masked array's mask: see masked_conv(…, mask)")
-        args = tuple(_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
-        options = {name: _tensor(a) if isinstance(a, np.ndarray) else a for name, a in options.items()}
-        answer = function(_tensor(x), *args, **options)
+        args = tuple(as_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
+        options = {name: as_tensor(a) if isinstance(a, np.ndarray) else a for name, a in options.items()}
+        answer = function(as_tensor(x), *args, **options)
         return tuple(map(_array, answer)) if isinstance(answer, tuple) else _array(answer)
 
     return either
 
 
-def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor of the array's values; copied where torch cannot share them (read-only, byte-swapped, reversed)."""
+def as_tensor(values: Any) -> Tensor:
+    """A tensor of these values; an array's copied where torch cannot share it (read-only, byte-swapped, reversed).
+
+    >>> as_tensor(np.arange(3, dtype=">f4")[::-1])
+    tensor([2., 1., 0.])
+    """
+    if not isinstance(values, np.ndarray):
+        return torch.as_tensor(values)
+    array = values
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if not array.flags.writeable or any(step < 0 or step % array.itemsize for step in array.strides):

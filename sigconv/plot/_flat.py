@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from sigconv.plot._frame import array
+
 
 def numbers(values: Any, name: str, ndim: Sequence[int], expected: str) -> np.ndarray:
     """Real, finite numbers of so many axes, none of them empty; ValueError for others."""
-    found = np.asarray(values)
+    found = array(values)
     if found.ndim not in ndim or 0 in found.shape or found.dtype.kind not in "buif":
         raise ValueError(f"{name} has shape {found.shape} of {found.dtype}: expected real numbers {expected}")
     found = found.astype(float)
@@ -25,21 +28,22 @@ def flat(volume: Any, how: str = "middle") -> np.ndarray:
     >>> flat(np.zeros((4, 5, 6))).shape
     (5, 19)
     """
-    volume = np.asarray(volume)
+    volume = array(volume)
     if volume.ndim == 2:
         return volume
-    seen = [_across(volume, axis, how) for axis in range(volume.ndim)]
+    pairs = list(itertools.combinations(range(volume.ndim), 2))[::-1]
+    seen = [_across(volume, pair, how) for pair in pairs]
     tall = max(one.shape[0] for one in seen)
     edge = np.full((tall, 1), np.nan)
     padded = [np.pad(one.astype(float), ((0, tall - len(one)), (0, 0)), constant_values=np.nan) for one in seen]
     return np.concatenate([part for one in padded for part in (one, edge)][:-1], 1)
 
 
-def _across(volume: np.ndarray, axis: int, how: str) -> np.ndarray:
-    """What is seen along one axis; with four axes and more, along the first of the others too."""
-    while volume.ndim > 2:
-        volume = volume.max(axis) if how == "max" else volume.take(volume.shape[axis] // 2, axis)
-        axis = 0
+def _across(volume: np.ndarray, pair: tuple[int, int], how: str) -> np.ndarray:
+    """What is seen of two axes along all others."""
+    for axis in reversed(range(volume.ndim)):
+        if axis not in pair:
+            volume = volume.max(axis) if how == "max" else volume.take(volume.shape[axis] // 2, axis)
     return volume
 
 

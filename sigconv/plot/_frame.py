@@ -5,7 +5,18 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # told apart by every eye (Okabe-Ito)
+
+
+def array(values: Any, dtype: Any = None) -> np.ndarray:
+    """What is drawn, as an array: a tensor's values too, whatever graph, device and precision they are of."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() and values.element_size() < 4 else values
+        values = values.resolve_conj().numpy()
+    return np.asarray(values, dtype)
 
 
 def axes(ax: Any = None, size: tuple[float, float] = (6.4, 4.0)) -> tuple[Any, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sigconv.plot._frame import array
+
 SHADES, ASKED = 128, 12  # of one palette for all frames, and how many of them it is made of
 HELD = 1500  # milliseconds that the last frame stands
 MOST_FRAMES = 500
@@ -24,7 +26,7 @@ def gif(frames: Sequence[Any], *, fs: float = 8.0) -> bytes:
     """
     from PIL import Image
 
-    pictures = [np.asarray(frame) for frame in frames]
+    pictures = [array(frame) for frame in frames]
     if not 1 <= len(pictures) <= MOST_FRAMES or not 0 < float(fs) <= 100:
         raise ValueError(
             f"{len(pictures)} frames, {fs} a second: expected 1 to {MOST_FRAMES}, and at most 100 a second"

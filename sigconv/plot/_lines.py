@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv.plot._frame import COLOURS, axes
+from sigconv.plot._frame import COLOURS, array, axes
 
 
 def curves(
@@ -51,7 +51,7 @@ def traces(rows: Any, names: Sequence[str], *, columns: int = 5, title: str = ""
     """Small multiples of one-dimensional signals (n, samples)."""
     from matplotlib.figure import Figure
 
-    rows = np.asarray(rows)
+    rows = array(rows)
     columns = min(columns, len(rows))
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(1.8 * columns, 1.3 * lines + 0.3), layout="constrained")
@@ -82,7 +82,7 @@ def strips(
     >>> len(ax.lines)
     6
     """
-    rows = np.asarray(rows, dtype=float)
+    rows = array(rows, float)
     columns = min(columns or max(round((len(rows) * 0.6) ** 0.5), 1), len(rows))
     lines = -(-len(rows) // columns)
     figure, ax = axes(ax, (min(1.5 * columns + 0.3, 10), 0.85 * lines + 0.5))

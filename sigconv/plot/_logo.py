@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv.plot._frame import COLOURS
+from sigconv.plot._frame import COLOURS, array
 
 LETTERS = {"A": COLOURS[2], "C": COLOURS[0], "G": COLOURS[4], "T": COLOURS[1]}
 
@@ -28,7 +28,7 @@ def logo(
     from matplotlib.figure import Figure
 
     base = np.broadcast_to(np.asarray(background, dtype=float), 4)[:, None]
-    found = [_bits(np.asarray(matrix, dtype=float), base) if bits else np.asarray(matrix) for matrix in matrices]
+    found = [_bits(array(matrix, float), base) if bits else array(matrix) for matrix in matrices]
     widest = max(matrix.shape[1] for matrix in found)
     figure = Figure(figsize=(min(max(0.3 * widest + 0.8, 3), 16), 1.35 * len(found) + 0.3), layout="constrained")
     several = figure.subplots(len(found), squeeze=False)[:, 0]

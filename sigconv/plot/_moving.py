@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv.plot._frame import axes
+from sigconv.plot._frame import array, axes
 from sigconv.plot._space import gaps
 from sigconv.plot._tiles import mosaic
 
@@ -83,7 +83,7 @@ def kernels(
     >>> len(ax.images), ax.images[0].get_array().shape
     (4, (5, 17))
     """
-    several = np.asarray(weights, dtype=float)
+    several = array(weights, float)
     if not 3 <= several.ndim <= 5 or 0 in several.shape:
         raise ValueError(f"weights have shape {several.shape}: expected (filters, *size) of two to four axes")
     tall, wide = gaps(spacing, None, several.ndim - 1)[-2:]
@@ -113,7 +113,7 @@ def sliced(kernel: np.ndarray) -> np.ndarray:
 
 def _clip(video: Any) -> np.ndarray:
     """Frames as (frames, height, width) or (frames, height, width, 3), from 0 to 1."""
-    found = np.asarray(video)
+    found = array(video)
     if found.ndim == 4 and found.shape[0] in (1, 3):
         found = found[0] if found.shape[0] == 1 else np.moveaxis(found, 0, -1)
     elif found.ndim != 3:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv.plot._frame import axes
+from sigconv.plot._frame import array, axes
 
 
 def images(pictures: Any, names: Sequence[str], *, columns: int = 4, title: str = "") -> tuple[Any, Any]:
@@ -21,7 +21,7 @@ def images(pictures: Any, names: Sequence[str], *, columns: int = 4, title: str 
     for ax in grid.flat:
         ax.set_axis_off()
     for ax, picture, name in zip(grid.flat, pictures, names, strict=False):
-        ax.imshow(np.asarray(picture), origin="lower", aspect="auto", cmap="magma")
+        ax.imshow(array(picture), origin="lower", aspect="auto", cmap="magma")
         ax.set_title(name, fontsize=8)
     figure.suptitle(title)
     return figure, grid
@@ -45,7 +45,7 @@ def mosaic(
     >>> len(ax.images)
     2
     """
-    pictures = [np.asarray(picture, dtype=float) for picture in pictures]
+    pictures = [array(picture, float) for picture in pictures]
     tall, wide = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
     columns = min(columns or max(round((len(pictures) * tall * 1.6 / wide) ** 0.5), 1), len(pictures))
     lines = -(-len(pictures) // columns)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sigconv.plot._frame import COLOURS
+from sigconv.plot._frame import COLOURS, array
 from sigconv.plot._space import across, gaps, lettered, letters, outline, shown, views
 
 DARKEST, BRIGHTEST = 1, 99  # percentiles of a volume that are drawn black and white
@@ -96,7 +96,7 @@ def glass(
     >>> grid.shape
     (2, 3)
     """
-    several = np.abs(np.asarray(energy, dtype=float))
+    several = np.abs(array(energy, float))
     several = several[None] if several.ndim == 3 else several
     if several.ndim != 4 or 0 in several.shape:
         raise ValueError(f"energy has shape {np.shape(energy)}: expected (x, y, z) or (features, x, y, z)")
@@ -121,7 +121,7 @@ def glass(
 
 def _volume(values: Any, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Numbers of three axes, of this shape if one is given."""
-    found = np.asarray(values)
+    found = array(values)
     if found.ndim != 3 or 0 in found.shape or found.dtype.kind not in "buif":
         raise ValueError(f"{name} has shape {found.shape} of {found.dtype}: expected real numbers (x, y, z)")
     if shape is not None and found.shape != shape:

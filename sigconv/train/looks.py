@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sigconv import explain, plot
+from sigconv import console, explain, plot
 from sigconv.explain._reached import reached
 from sigconv.summary import receptive_field
 from sigconv.train import pictures
@@ -34,12 +35,11 @@ def looks(job: Job, model: nn.Module, part: Any) -> None:
     """
     if job.folder is None or job.strategy == "fsdp":
         return
-    most = min(len(part), MOST_ITEMS, max(MOST_SAMPLES // max(part.item(0)[0].numel(), 1), 1))
-    x = torch.stack([part.item(n)[0] for n in range(most)])
+    some = functools.cache(lambda: _some(part))
     drawings: dict[str, Callable[[], Any]] = {
         "second_layer": lambda: pictures.second_layer(model),
-        "strongest_inputs": lambda: strongest_inputs(model, x),
-        "fantasies": lambda: fantasies(model, x, part.classes),
+        "strongest_inputs": lambda: strongest_inputs(model, some()),
+        "fantasies": lambda: fantasies(model, some(), part.classes),
     }
     for name, draw in drawings.items():
         try:
@@ -47,7 +47,13 @@ def looks(job: Job, model: nn.Module, part: Any) -> None:
             if figure is not None:
                 job.picture(name, figure)
         except Exception as error:  # of whatever kind: what was trained and measured is worth more
-            job.say(f"{name} was not drawn: {' '.join(str(error).split())}", aloud=False)
+            job.say(f"{name} was not drawn: {console.one_line(error)}", aloud=False)
+
+
+def _some(part: Any) -> torch.Tensor:
+    """The first items, so many that the work is bounded."""
+    most = min(len(part), MOST_ITEMS, max(MOST_SAMPLES // max(part.item(0)[0].numel(), 1), 1))
+    return torch.stack([part.item(n)[0] for n in range(most)])
 
 
 def strongest_inputs(model: nn.Module, x: Tensor) -> Any:
