@@ -242,7 +242,8 @@ def test_vz6_what_lies_beyond_the_ends_is_zero_in_a_crop_and_not_in_where():
     x = torch.zeros(1, 1, 5, 6, dtype=torch.float64)
     x[0, 0, 0, 5], x[0, 0, 1, 5], x[0, 0, 1, 4] = 3, 4, 1
     ((patch,),) = explain.top_patches(model, x, "0", k=4)
-    assert patch == (0, 0, 11.0, (slice(0, 2), slice(4, 6)), patch.crop)
+    assert patch == (0, 0, 11.0, (slice(0, 2), slice(4, 6)), patch.crop, ((1, 0), (0, 1)))
+    assert torch.equal(patch.cut(x[0]), patch.crop)
     assert patch.crop.tolist() == [[[0, 0, 0], [0, 3, 0], [1, 4, 0]]]
     assert model(patch.crop[None])[0, 0, 1, 1].item() == patch.value
 

@@ -50,7 +50,7 @@ def test_vz7_maps_are_cut_as_the_crops_are(ndim, space, padding):
     patches = [found[0] for found in explain.top_patches(model, x, "3", k=1)]
     for patch in patches:
         of = x[patch.item].numpy()
-        assert_array_equal(looks._cut(of, of, patch), patch.crop)
+        assert_array_equal(patch.cut(of), patch.crop)
 
 
 def test_vz7_a_triptych_is_of_the_deepest_layer_that_sees_a_part():

@@ -23,7 +23,7 @@ class Patch(NamedTuple):
     """A channel's strongest answer to an item, and what of the item it sees.
 
     where is a slice per axis of space, within the input: item[:, *where]. crop (channels, *field) is as large as the
-    receptive field, with zeros where that runs over the input's ends.
+    receptive field, with zeros where that runs over the input's ends; margins is how many of them, before and after.
     """
 
     channel: int
@@ -31,6 +31,17 @@ class Patch(NamedTuple):
     value: float
     where: tuple[slice, ...]
     crop: Any
+    margins: tuple[tuple[int, int], ...] = ()
+
+    def cut(self, values: Any) -> Any:
+        """Of a map of the item, (channels, *space), what the crop is of the item itself.
+
+        >>> patch = Patch(0, 0, 1.0, (slice(0, 2),), None, ((1, 0),))
+        >>> patch.cut(torch.tensor([[5.0, 6.0, 7.0]]))
+        tensor([[0., 5., 6.]])
+        """
+        inside = nd.as_tensor(values)[(slice(None), *self.where)]
+        return as_given(nd.pad(inside, self.margins).clone(), values)
 
 
 @torch.no_grad()
@@ -106,7 +117,7 @@ class _View:
             before = min(max(-begin, 0), size)
             margins.append((before, size - before - (high - low)))
         crop = nd.pad(x[(slice(None), *where)], tuple(margins)).clone()
-        return Patch(channel, item, value, tuple(where), crop)
+        return Patch(channel, item, value, tuple(where), crop, tuple(margins))
 
 
 class _Best:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +75,7 @@ def strongest_inputs(model: nn.Module, x: Tensor) -> Any:
 
     def cut(rule: str) -> list[np.ndarray]:
         signed = explain.saliency(answers, seen, channels, rule).detach().cpu().numpy()
-        return [_cut(one, of.numpy(), patch) for one, of, patch in zip(signed, seen, best, strict=True)]
+        return [patch.cut(one) for one, patch in zip(signed, best, strict=True)]
 
     names = [f"channel {n}" for n in channels]
     title = f"layer {node}: the strongest inputs of {len(best)} channels"
@@ -121,16 +120,3 @@ def _deepest(model: nn.Module, x: Tensor) -> str | None:
         if all(n <= whole for n, whole in zip(size, x.shape[2:], strict=True)):
             return name
     return None
-
-
-def _cut(signed: np.ndarray, x: np.ndarray, patch: Any) -> np.ndarray:
-    """Of a map of x what the patch's crop is of it: zeros where the crop goes beyond the input."""
-    inside, crop = (slice(None), *patch.where), np.asarray(patch.crop)
-    here, held = np.zeros_like(crop), x[inside]
-    spare = [range(a - b + 1) for a, b in zip(crop.shape[1:], held.shape[1:], strict=True)]
-    for first in itertools.product(*spare):
-        at = (slice(None), *(slice(f, f + n) for f, n in zip(first, held.shape[1:], strict=True)))
-        if np.array_equal(crop[at], held):
-            here[at] = signed[inside]
-            return here
-    raise ValueError(f"the crop of item {patch.item} is not of the input")
