@@ -37,7 +37,8 @@ if [ "${1:-}" = test ]; then
     rm -rf build
     $bin/python -c "import setuptools; setuptools.setup()" -q build_py -d build/view
     MYPYPATH=build/view $bin/mypy -p sigconv
-    [ $# -gt 0 ] || set -- -n 2 --dist worksteal # the whole suite: two at a time
+    # The whole suite, two at a time; a test that hangs is named, with where it hangs, and ends.
+    [ $# -gt 0 ] || set -- -n 2 --dist worksteal -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
     exec $bin/pytest "$@"
 fi
 install ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,10 +75,20 @@ def opened(pages: Sequence[str], folder: Path, column: int = 0) -> list[dict[str
     around = folder / "opened.html"
     around.write_text(f'<!doctype html><meta charset="utf-8">{"".join(frames)}<pre></pre><script>{script}</script>')
     words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'browser'}"]
+    words += ["--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"]  # as in a bare container
     words += ["--window-size=900,900", "--dump-dom", around.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    said = re.search(r"<pre>(\[.*\])</pre>", done.stdout, re.DOTALL)
-    assert said, done.stderr
+    told, errors = folder / "told.html", folder / "errors.txt"
+    with told.open("wb") as out, errors.open("wb") as err:  # files: pipes would stay open with its helper processes
+        browser = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that does not end may have told all the same
+            browser.wait(120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(browser.pid, signal.SIGKILL)  # its helpers too
+        browser.wait(10)
+    said = re.search(r"<pre>(\[.*\])</pre>", told.read_text(encoding="utf-8"), re.DOTALL)
+    assert said, errors.read_text(encoding="utf-8", errors="replace")
     return json.loads(html.unescape(said[1]))
 
 
