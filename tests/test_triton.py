@@ -1,20 +1,11 @@
-"""The Triton kernels without a GPU: Triton's interpreter finds them equal to their twins, derivatives too.
-
-Triton must be told to interpret before it is imported, so all cases run in one process of their own, which this module
-starts as a script; there the ops' kernels for CUDA stand in for those of the CPU. What fails is told here by name.
-"""
+"""The Triton kernels without a GPU: Triton's interpreter finds them equal to their twins, derivatives too."""
 
 import ast
-import importlib.util
-import json
 import os
-import subprocess
-import sys
-import time
-import traceback
 
 import pytest
 import torch
+from interpreted import DOUBLE, case, derived, failures, interpreted, made, main, same
 
 from sigconv.kernels import (
     _triton,
@@ -27,42 +18,6 @@ from sigconv.kernels import (
     sums,
     taps,
 )
-
-HERE = os.path.abspath(__file__)
-DOUBLE = torch.float64
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def interpreted(on=True):
-    """CPU tensors take the kernels, or else their twins."""
-    _triton.DEVICES = ("cuda", "cpu") if on else ("cuda",)
-
-
-def made(*size, dtype=DOUBLE, seed=0):
-    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE).to(dtype)
-
-
-def derived(function, leaves, g, twice=True):
-    """The value, its gradients, and if asked for the gradients of those."""
-    leaves = [leaf.detach().clone().requires_grad_() for leaf in leaves]
-    y = function(*leaves)
-    first = torch.autograd.grad(y, leaves, g, create_graph=True)
-    if not twice:
-        return [y, *first]
-    bent = sum((one * made(*one.shape, seed=9)).sin().sum() for one in first)
-    return [y, *first, *torch.autograd.grad(bent, leaves, materialize_grads=True)]
-
-
-def same(ours, theirs, **options):
-    assert len(ours) == len(theirs)
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, **{"rtol": 1e-10, "atol": 1e-10} | options)
-
 
 # ---- depthwise convolution
 
@@ -444,35 +399,8 @@ def n14_a_space_too_large_for_32_bits_or_a_fifth_axis_is_left_to_the_twin():
         _triton.launch(None, 2**31, large)
 
 
-def main():
-    """Every case, and what went wrong in it, as one JSON object on the last line."""
-    early = "triton" in sys.modules
-    for op, kernel in _triton.OPS:
-        op.register_kernel("cpu")(kernel)
-    seconds: dict[str, float] = {}
-    failed = {"triton was imported before a kernel was asked for": ""} if early else {}
-    for name, function in CASES.items():
-        interpreted()
-        start = time.perf_counter()
-        try:
-            function()
-        except Exception:
-            failed[name] = traceback.format_exc()
-        seconds[name] = round(time.perf_counter() - start, 1)
-    print(json.dumps(seconds), file=sys.stderr)  # noqa: T201
-    print(json.dumps(failed))  # noqa: T201
-
-
 def test_the_kernels_interpreted_are_their_twins():
-    if importlib.util.find_spec("triton") is None:
-        pytest.skip("triton is not installed: it comes with torch's builds for CUDA")
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, HERE], env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    failed = json.loads(done.stdout.splitlines()[-1])
-    assert not failed, "\n\n".join(f"{name}\n{told}" for name, told in failed.items())
+    assert not failures(__file__)
 
 
 def test_triton_is_imported_inside_functions_alone():
