@@ -200,6 +200,35 @@ def test_f8_workers_that_cannot_begin_are_one_line(tmp_path, monkeypatch, capsys
     assert "workers end as soon as they begin" in capsys.readouterr().err
 
 
+def test_pipes_of_a_page_hold_no_one_up(tmp_path, monkeypatch):
+    """A system short of room for pipes makes them as small: tasks must not wait for a worker that waits for us."""
+    fcntl = pytest.importorskip("fcntl")
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):
+        pytest.skip("the size of pipes can be set on Linux alone")
+    plainly = subprocess.Popen
+
+    def narrow(*words, **options):
+        process = plainly(*words, **options)
+        for pipe in (process.stdin, process.stdout):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        return process
+
+    monkeypatch.setattr(_processes, "MOST_TOGETHER", 4)
+    root = made.small(tmp_path.joinpath(*["deep" * 50] * 3, "in"), 40, bad=False)
+    whole = sc.extract(BANK, root, tmp_path / "whole", jobs=1)
+    monkeypatch.setattr(_processes.subprocess, "Popen", narrow)
+    given, give = [], _processes.Worker.give
+
+    def noted(self, batch):
+        given.append(sum(len(json.dumps(task)) for task in (*self.waiting, *batch)) if self.waiting else 0)
+        give(self, batch)
+
+    monkeypatch.setattr(_processes.Worker, "give", noted)
+    assert sc.extract(BANK, root, tmp_path / "out", jobs=2).inputs == whole.inputs
+    assert max(given) <= 2048
+    assert made.tree(tmp_path / "out") == made.tree(tmp_path / "whole")
+
+
 def test_f9_where_memory_runs_out_for_a_file_the_others_go_on(tmp_path, monkeypatch):
     from sigconv.extraction import _work
 

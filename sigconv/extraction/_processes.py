@@ -33,6 +33,7 @@ class Worker:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(words, env=_environment(threads), bufsize=0, **pipes)
         self.ready, self.waiting, self._text = False, deque[Record](), b""
+        self.room = min(MOST_UNREAD, _capacity(self.process.stdin) // 2)
         self.send({**setup, "threads": threads})
 
     def send(self, content: Any) -> None:
@@ -52,7 +53,7 @@ class Worker:
         if not self.waiting:
             return True
         alone = any("tries" in task for task in (*batch, *self.waiting))
-        room = sum(len(json.dumps(task)) for task in (*self.waiting, *batch)) <= MOST_UNREAD
+        room = sum(len(json.dumps(task)) for task in (*self.waiting, *batch)) <= self.room
         return not alone and room and len(self.waiting) <= MOST_TOGETHER // 2
 
     def heard(self) -> list[Record] | None:
@@ -107,6 +108,16 @@ def run(setup: Record, tasks: list[Record], jobs: int, desk: Desk) -> None:
                 worker.process.kill()
             for worker in workers:
                 worker.end()
+
+
+def _capacity(pipe: Any) -> int:
+    """Bytes that a pipe holds: 64 KiB, or a page where a system is short of room for pipes."""
+    try:
+        import fcntl
+
+        return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+    except (ImportError, AttributeError, OSError):  # not Linux
+        return 2 * MOST_UNREAD
 
 
 def _take(worker: Worker, answers: list[Record], desk: Desk) -> None:
