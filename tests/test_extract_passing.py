@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import extraction_trees as made
 import nibabel as nib
@@ -31,22 +32,27 @@ def odd(path, shape):
     (path / "zarr.json").write_text(json.dumps(told | {"attributes": {}}))
 
 
-def test_an_array_that_claims_what_it_has_not_costs_itself_alone(tmp_path):
+@pytest.mark.parametrize("chunk", [0, 4 << 16])
+def test_an_array_that_claims_what_it_has_not_costs_itself_alone(tmp_path, chunk):
     odd(tmp_path / "in" / "odd.zarr", [1 << 44])
+    if chunk:
+        (tmp_path / "in" / "odd.zarr" / "c").mkdir()
+        (tmp_path / "in" / "odd.zarr" / "c" / "0").write_bytes(bytes(chunk))
     made.array(tmp_path / "in" / "a.npy", (300,))
     result = sc.extract(BANK, tmp_path / "in", tmp_path / "out", ndim=1, pool="mean")
     assert (result.done, result.failed) == (1, 1)
-    assert "has no chunks" in result.failures[0]["reason"]
+    assert f"claims {4 << 44} bytes, and its chunks hold {chunk}: too few" in result.failures[0]["reason"]
 
 
 def test_maps_that_the_disk_has_no_room_for_cost_their_input_alone(tmp_path, monkeypatch):
-    odd(tmp_path / "in" / "odd.zarr", [1 << 44])
-    (tmp_path / "in" / "odd.zarr" / "c").mkdir()
-    (tmp_path / "in" / "odd.zarr" / "c" / "0").write_bytes(bytes(4 << 16))
-    made.array(tmp_path / "in" / "a.npy", (300,))
-    result = sc.extract(BANK, tmp_path / "in", tmp_path / "out", ndim=1, pool="mean")
+    made.array(tmp_path / "in" / "large.npy", (30_000,))
+    made.array(tmp_path / "in" / "small.npy", (300,))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=100_000))
+    monkeypatch.setattr(_work, "KEPT", 1 << 60)
+    result = sc.extract(BANK, tmp_path / "in", tmp_path / "out", ndim=1, pool="q50")
     assert (result.done, result.failed) == (1, 1)
-    assert "are free in" in result.failures[0]["reason"]
+    assert ", and 100000 are free in" in result.failures[0]["reason"]
     (bad,) = [line for line in lines(result.manifest) if line["error"]]
     assert bad["lasting"] is False
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 Door = Callable[..., Any]
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 LARGE = 1 << 25  # bytes of a scan's file from which on it is read slice by slice
-MOST_EMPTY = 1 << 30  # bytes that a zarr array without chunks may claim
+MOST_EMPTY = 1 << 30  # bytes that a zarr array may claim without any chunks,
+MOST_PACKED = 1 << 14  # and beyond them for every byte that its chunks hold: nothing that was measured packs so well
 
 
 class Signal(NamedTuple):
@@ -160,16 +161,17 @@ def _chunked(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
     """A zarr array, likewise; it may say its fs."""
     x, attributes = door("zarr", path)
     size = math.prod(x.shape) * x.dtype.itemsize
-    if size > MOST_EMPTY and _empty(path):
-        raise ValueError(f"{path!r} claims {size} bytes and has no chunks: more than {MOST_EMPTY} of nothing")
+    if size > MOST_EMPTY and size > MOST_EMPTY + MOST_PACKED * (held := _held(path)):
+        raise ValueError(f"{path!r} claims {size} bytes, and its chunks hold {held}: too few to be believed")
     fs: Any = attributes.get("fs")
     good = isinstance(fs, int | float) and 0 < fs < float("inf")
     yield _plain(x, path, asked, float(fs) if good else None)
 
 
-def _empty(path: str) -> bool:
-    """Whether a zarr folder has nothing but metadata."""
-    return all(name in METADATA for _, _, names in os.walk(path) for name in names)
+def _held(path: str) -> int:
+    """Bytes of a zarr folder's chunks: of all that is not metadata."""
+    places = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return sum(os.stat(place).st_size for place in places if os.path.basename(place) not in METADATA)
 
 
 def _plain(x: Any, path: str, asked: Asked, fs: float | None) -> Signal:
