@@ -14,6 +14,7 @@ from sigconv.explain._answers import at_once
 def signals(x: Tensor) -> Tensor:
     """x, if it is floating (batch, channels, *space); ValueError otherwise.
 
+    >>> import torch
     >>> signals(torch.zeros(2, 4))
     Traceback (most recent call last):
     ValueError: x is float32 (2, 4): expected floating (batch, channels, *space)
@@ -27,6 +28,7 @@ def signals(x: Tensor) -> Tensor:
 def filled(value: Any, x: Tensor, name: str) -> Tensor:
     """A number, or values that broadcast to x, in x's shape, dtype and device; ValueError if they do not fit.
 
+    >>> import torch
     >>> filled(1.0, torch.zeros(1, 2, 3), "baseline").shape
     torch.Size([1, 2, 3])
     >>> filled(torch.zeros(2), torch.zeros(1, 2, 3), "baseline")
