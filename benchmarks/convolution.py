@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 from torch.nn import functional as F
 
 import sigconv as sc
+from sigconv.benchmarks import _cupy
+from sigconv.benchmarks._ceilings import Work, size
 from sigconv.benchmarks._race import Case
 
 LONG = 9_600_000  # samples: ten minutes at 16 kHz
@@ -37,6 +40,10 @@ def _long(taps: int, goal: float, device: str) -> Case:
         runners["scipy oaconvolve"] = lambda: signal.oaconvolve(a, b, "same")
         if taps < 100:
             runners["ndimage convolve1d"] = lambda: ndimage.convolve1d(a, b, mode="constant")
+    if device == "cuda" and _cupy.at_hand():
+        there = _cupy.arrays(x, h)
+        runners["cupyx oaconvolve"] = lambda: _cupy.signal().oaconvolve(*there(), "same")
+        runners["cupyx convolve1d"] = lambda: _cupy.ndimage().convolve1d(*there(), mode="constant")
     left, right = (taps - 1) // 2, taps // 2
     padded = F.pad(x, (right, left))[None, None]
     turned = h.flip(0)[None, None]
@@ -51,7 +58,8 @@ def _long(taps: int, goal: float, device: str) -> Case:
     if device != "cpu" or taps < 100:
         runners["torch conv1d"] = lambda: F.conv1d(padded, turned)
     harder = {255: "1-D 9.6 M, 31 taps", 4095: "1-D 9.6 M, 255 taps"}.get(taps, "")
-    return Case(f"1-D 9.6 M, {taps} taps", runners, goal, harder_than=harder)
+    work = Work(2 * size(x) + size(h), 2.0 * LONG * taps)
+    return Case(f"1-D 9.6 M, {taps} taps", runners, goal, harder_than=harder, work=work)
 
 
 def _dense(name: str, shape: tuple[int, ...], out: int, taps: int, device: str) -> Case:
@@ -60,7 +68,15 @@ def _dense(name: str, shape: tuple[int, ...], out: int, taps: int, device: str) 
     ours = sc.Conv(shape[1], out, taps, padding=taps // 2, ndim=len(shape) - 2, device=device)
     theirs = getattr(torch.nn, f"Conv{len(shape) - 2}d")(shape[1], out, taps, padding=taps // 2, device=device)
     theirs.load_state_dict(ours.state_dict())
-    return Case(name, {"sigconv": _no_grad(ours, x), "torch": _no_grad(theirs, x)}, 0.95)
+    runners = {"sigconv": _no_grad(ours, x), "torch": _no_grad(theirs, x)}
+    if device == "cuda" and len(shape) > 3:
+        last: Any = torch.channels_last if len(shape) == 4 else torch.channels_last_3d
+        runners["torch channels last"] = _no_grad(
+            copy.deepcopy(theirs).to(memory_format=last), x.contiguous(memory_format=last)
+        )
+    positions = x.numel() // shape[1]
+    work = Work(size(x, ours.weight) + positions * out * 4, 2.0 * positions * ours.weight.numel())
+    return Case(name, runners, 0.95, work=work)
 
 
 def _no_grad(layer: Callable[[Any], Any], x: torch.Tensor) -> Callable[[], Any]:
@@ -81,7 +97,13 @@ def _depthwise(taps: int, device: str) -> Case:
         "torch channels last": lambda: F.conv3d(last, weight, None, 1, taps // 2, 1, 32),
         "torch": lambda: F.conv3d(x, weight, None, 1, taps // 2, 1, 32),
     }
-    return Case(f"depthwise 3-D, {taps}^3, channels last", runners, 0.95)
+    goal = 0.95 if device == "cpu" else 3.0
+    return Case(f"depthwise 3-D, {taps}^3, channels last", runners, goal, work=_filtered(x, weight))
+
+
+def _filtered(x: torch.Tensor, weight: torch.Tensor) -> Work:
+    """A filter to each channel: every sample read and one written."""
+    return Work(2 * size(x) + size(weight), 2.0 * x.numel() * weight[0].numel())
 
 
 def _four(device: str) -> Case:
@@ -93,7 +115,9 @@ def _four(device: str) -> Case:
         return torch.stack([a + b + c for a, b, c in map(each, range(14))], 2)
 
     runners = {"sigconv": lambda: sc.conv(x, weight), "double loop of conv3d": loop}
-    return Case("4-D 4->8, 3^4", runners, 3.0)
+    kept = 14 * 30**3
+    work = Work(size(x, weight) + 4 * 8 * kept, 2.0 * kept * weight.numel())
+    return Case("4-D 4->8, 3^4", runners, 3.0, work=work)
 
 
 def _volumes(device: str) -> list[Case]:
@@ -106,7 +130,7 @@ def _volumes(device: str) -> list[Case]:
         "torch": lambda: F.conv3d(x, weight, None, 1, 2, 1, 32),
         "torch, turned and back": lambda: F.conv3d(last(), weight, None, 1, 2, 1, 32).contiguous(),
     }
-    found = [Case("depthwise 3-D, 5^3, contiguous", depthwise)]
+    found = [Case("depthwise 3-D, 5^3, contiguous", depthwise, work=_filtered(x, weight))]
     if device == "cpu":
         from scipy import ndimage, signal
 
@@ -117,13 +141,14 @@ def _volumes(device: str) -> list[Case]:
             "scipy oaconvolve": lambda: signal.oaconvolve(a, b, "same"),
         }
         wide["scipy fftconvolve"] = lambda: signal.fftconvolve(a, b, "same")
-        found.append(Case("3-D 128^3, 21^3 taps", wide))
+        moved = 2 * size(volume)
+        found.append(Case("3-D 128^3, 21^3 taps", wide, work=Work(moved, 2.0 * volume.numel() * kernel.numel())))
         small = b[:5, :5, :5].copy()
         near = {
             "sigconv": lambda: sc.convolve(a, small, "same"),
             "ndimage": lambda: ndimage.convolve(a, small, mode="constant"),
         }
-        found.append(Case("3-D 128^3, 5^3 taps", near))
+        found.append(Case("3-D 128^3, 5^3 taps", near, work=Work(moved, 2.0 * volume.numel() * 125)))
     return found
 
 
@@ -133,4 +158,7 @@ def _tokens(device: str) -> Case:
     weight = torch.randn(256, 4, 24, device=device)
     hot = F.one_hot(tokens, 4).movedim(-1, 1).float().contiguous()
     runners = {"sigconv": lambda: sc.conv(tokens, weight), "torch, one-hot": lambda: F.conv1d(hot, weight)}
-    return Case("tokens 64 x 1000, 256 filters of 24", runners)
+    kept = 64 * 977 * 256
+    goal = 3.0 if device == "cuda" else None
+    work = Work(size(tokens, weight) + 4 * kept, 24.0 * kept)  # a number looked up and added a tap
+    return Case("tokens 64 x 1000, 256 filters of 24", runners, goal, work=work)

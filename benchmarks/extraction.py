@@ -23,6 +23,7 @@ from sigconv.benchmarks._race import Case
 from sigconv.readers import fasta, flac, image, nifti, npy, sphere, video, wav, zarr
 from sigconv.transforms import dna
 
+CPU_ONLY = "its work is files and processes"
 BANKS = {"files": "gabor", "recordings": "auditory.bank:kind=erb:n=32:fmin=80:fmax=7000"}
 FILES = int(os.environ.get("SIGCONV_BENCH_FILES", "1000"))  # of the mixed tree; 10,000 takes ten minutes
 RECORDINGS = max(FILES // 50, 1)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from sigconv.benchmarks._ceilings import Work, size
 from sigconv.benchmarks._race import Case
 from sigconv.filters import haar
 
 SHAPES = {"3-D 256^3": (256, 256, 256), "2-D 4096^2": (4096, 4096), "1-D 10 M": (10_000_000,)}
+SHARE = 0.7  # of a copy's bytes a second, on CUDA
 STATIONARY = {"3-D 128^3": ((128, 128, 128), 2), "2-D 2048^2": ((2048, 2048), 3)}
 
 
@@ -22,7 +25,7 @@ def cases(device: str) -> list[Case]:
     found = []
     for name, shape in SHAPES.items():
         one, five = (_wavelet(name, shape, level, device) for level in (1, 5))
-        found += [one, Case(five.name, five.runners, five.goal, harder_than=one.name), _back(name, shape, device)]
+        found += [one, replace(five, harder_than=one.name), _back(name, shape, device)]
     found += [_stationary(name, *what, device) for name, what in STATIONARY.items()]
     return [*found, _features(device)]
 
@@ -42,7 +45,17 @@ def _wavelet(name: str, shape: tuple[int, ...], level: int, device: str) -> Case
         theirs = getattr(ptwt, f"wavedec{'' if len(shape) == 1 else len(shape)}")
         runners["ptwt"] = lambda: theirs(x, "haar", level=level)[0]
     goal = 2.0 if len(shape) > 1 else None
-    return Case(f"Haar {name}, levels={level}", runners, goal)
+    return Case(f"Haar {name}, levels={level}", runners, goal, work=_butterflies(x, level), share=_share(device))
+
+
+def _share(device: str) -> float | None:
+    return SHARE if device == "cuda" else None
+
+
+def _butterflies(x: torch.Tensor, level: int) -> Work:
+    """Every number read once and as many written; a sum an axis and number, of what each level is left."""
+    left = sum(0.5 ** (x.ndim * n) for n in range(level))
+    return Work(2 * size(x), x.ndim * x.numel() * left)
 
 
 def _back(name: str, shape: tuple[int, ...], device: str) -> Case:
@@ -62,7 +75,7 @@ def _back(name: str, shape: tuple[int, ...], device: str) -> Case:
         apart, join = (getattr(ptwt, f"{name}{ndim}") for name in ("wavedec", "waverec"))
         parts = apart(x, "haar", level=5)
         runners["ptwt"] = lambda: join(parts, "haar")
-    return Case(f"Haar {name}, back from 5", runners)
+    return Case(f"Haar {name}, back from 5", runners, work=_butterflies(x, 5), share=_share(device))
 
 
 def _stationary(name: str, shape: tuple[int, ...], level: int, device: str) -> Case:
@@ -73,7 +86,9 @@ def _stationary(name: str, shape: tuple[int, ...], level: int, device: str) -> C
 
         a = x.numpy()
         runners["PyWavelets"] = lambda: pywt.swtn(a, "haar", level, trim_approx=True)[0]
-    return Case(f"stationary Haar {name}, levels={level}", runners)
+    kept = level * (2**x.ndim - 1) + 1  # subbands as large as x
+    work = Work((1 + kept) * size(x), float(level * x.numel() * (2 ** (x.ndim + 1) - 2)))
+    return Case(f"stationary Haar {name}, levels={level}", runners, work=work)
 
 
 def _features(device: str) -> Case:

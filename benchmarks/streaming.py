@@ -13,6 +13,7 @@ from sigconv.benchmarks._race import Case
 from sigconv.streaming import Stream
 from sigconv.transforms.speech import front_end
 
+CPU_ONLY = "live sound comes in blocks of 10 ms, one small call after another"
 FS = 16000
 SECONDS = 10  # of sound in every case: 10 s over what a case took is how many times quicker than real time it was
 BLOCKS = {"10 ms": 160, "100 ms": 1600, "1 s": 16000}

@@ -14,6 +14,8 @@ from sigconv.benchmarks._race import Case
 from sigconv.convolution import Conv
 from sigconv.filters import FilterBank, gabor
 
+CPU_ONLY = "tiles are cut from arrays and files in memory"
+
 
 def cases(device: str) -> list[Case]:
     """Ours tile by tile beside the same without, and beside what others do with blocks."""

@@ -65,7 +65,7 @@ def test_a_row_has_every_peer_the_best_in_bold_and_whether_the_goal_was_met(perf
     kept["results"][0] |= {"peak_bytes": 7_200_000, "ratio": {"median": 1.5, "least": 0.5, "most": 2.5}}
     told = page(performance, some=kept)
     (line,) = [line for line in told.splitlines() if line.startswith("| three ones |")]
-    ours, peak, peers, ratio, goal = [cell.strip() for cell in line.strip("|").split("|")[1:]]
+    ours, peak, peers, ratio, _, goal = [cell.strip() for cell in line.strip("|").split("|")[1:]]
     assert float(ours) == pytest.approx(kept["results"][0]["runners"]["ours"]["median_ms"], rel=0.01)
     assert (peak, ratio, goal) == ("7", "1.5 (0.5, 2.5)", "1e-09 met")
     assert peers.startswith("**numpy ")
@@ -75,8 +75,20 @@ def test_a_row_has_every_peer_the_best_in_bold_and_whether_the_goal_was_met(perf
 def test_ours_alone_has_no_ratio_and_what_was_pointed_out_is_shown(performance):
     told = page(performance, some=record())
     (line,) = [line for line in told.splitlines() if line.startswith("| alone |")]
-    assert line.endswith("|  |  | 1e+09 not met |")
+    assert line.endswith("|  |  |  | 1e+09 not met |")
     assert "\n- unlike: numpy differs by 1.0e+00" in told
+
+
+def test_bytes_a_second_their_part_of_a_copy_and_the_goal_of_it_are_shown_where_they_are_told(performance):
+    kept = record(gpu={"driver_version": "1.2", "cuda": "13.0", "cudnn": 92000})
+    kept["ceilings"] = {"copy_gb_per_s": 4321.0, "product_tflop_per_s": {"float32": 55.5}}
+    kept["results"][0] |= {"gb_per_s": 3210.0, "of_copy": 0.743, "share_goal": 0.7, "share_met": True}
+    told = page(performance, some=kept)
+    assert "driver 1.2, CUDA 13.0, cuDNN 92000; copy 4.32e+03 GB/s, products float32 55.5 TFLOP/s." in told
+    (line,) = [line for line in told.splitlines() if line.startswith("| three ones |")]
+    assert line.endswith("| 3.21e+03, 74.3% | 1e-09 met, 70% of copy met |")
+    kept["failures"] = [{"set": "haar", "case": "Haar 9-D", "error": "out of memory"}]
+    assert "- haar, Haar 9-D failed: out of memory" in page(performance, some=kept)
 
 
 def test_a_file_that_is_no_record_is_named(performance):

@@ -82,6 +82,73 @@ def test_n6_convolutions_forward_and_backward_go_through_the_op(ndim, monkeypatc
     assert {"op", "gradients"} <= set(taken)
 
 
+PRODUCTS = {
+    "rows": ("bgpk,gko->bgpo", (2, 3, 4, 5), (3, 5, 2)),
+    "matrix": ("bk,ok->bo", (3, 4), (2, 4)),
+    "spectra": ("bgcn...,goc...->bgon...", (2, 1, 3, 2, 4, 2), (1, 2, 3, 4, 2)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=str)
+@pytest.mark.parametrize("case", PRODUCTS)
+def test_n6_products_are_einsum_with_its_derivatives(case, dtype):
+    equation, *shapes = PRODUCTS[case]
+    a, b = (torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes)
+    f = lambda a, b: precise.products(equation, a, b)
+    torch.testing.assert_close(f(a, b), torch.einsum(equation, a, b))
+    assert torch.autograd.gradcheck(f, (a, b), fast_mode=True)
+    assert torch.autograd.gradgradcheck(f, (a, b), fast_mode=True)
+    torch.library.opcheck(precise._products_op, (equation, a, b))
+    assert torch.autograd.grad(f(a, b.detach()).abs().sum(), a)[0].shape == a.shape
+
+
+WAYS = {
+    "windows": lambda x, weight: sc.conv(x, weight, stride=2, padding=1, method="windows"),
+    "toeplitz": lambda x, weight: sc.conv(x, weight, padding=1, method="toeplitz"),
+    "fft": lambda x, weight: sc.conv(x, weight, method="fft"),
+    "untied": lambda x, weight: UNTIED(x) * weight.mean(),
+    "matrix": lambda x, weight: sc.toeplitz(weight[0, 0], (4, 4)),
+}
+UNTIED = sc.LocalConv(6, 2, (3, 3), size=(8, 8), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_n6_products_of_ours_go_through_the_op_where_torch_would_round(way, monkeypatch):
+    taken, op = [], precise._products_op
+    monkeypatch.setattr(precise, "_products_op", lambda *given: (taken.append(given[0]), op(*given))[1])
+    x = torch.randn(2, 6, 8, 8, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 6, 2, 2, dtype=torch.float64, requires_grad=True)
+    found = []
+    for rounded in (False, True):
+        monkeypatch.setattr(precise, "rounds_products", lambda *tensors, rounded=rounded: rounded)
+        y = WAYS[way](x, weight)
+        found.append([y, *torch.autograd.grad(y.square().sum(), (x, weight), allow_unused=True)])
+        assert bool(taken) == rounded
+    torch.testing.assert_close(*found)
+
+
+def test_n6_inside_products_nothing_is_rounded_and_outside_all_is_as_it_was(monkeypatch):
+    holder, seen, einsum = torch.backends.cuda.matmul, [], torch.einsum
+    was = holder.fp32_precision
+    try:
+        holder.fp32_precision = "tf32"
+        monkeypatch.setattr(torch, "einsum", lambda *given: (seen.append(holder.fp32_precision), einsum(*given))[1])
+        precise.products("bk,ok->bo", torch.ones(2, 3), torch.ones(4, 3))
+        assert (seen, holder.fp32_precision) == (["ieee"], "tf32")
+        monkeypatch.setattr(precise, "transformed_away", lambda *tensors: False)
+        kinds = (torch.float32, torch.complex64, torch.float64, torch.bfloat16)
+        loose = [precise.rounds_products(OnCuda(kind), OnCuda(kind)) for kind in kinds]
+        assert loose == [True, True, False, False]
+        with sc.allow_tf32():
+            assert not precise.rounds_products(OnCuda(), OnCuda())
+        holder.fp32_precision = "ieee"
+        assert not precise.rounds_products(OnCuda(), OnCuda())
+    finally:
+        holder.fp32_precision = "none"
+        if holder.fp32_precision != was:
+            holder.fp32_precision = was
+
+
 class OnCuda:
     """What the choice looks at of a tensor that lives on a GPU."""
 

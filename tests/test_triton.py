@@ -2,6 +2,7 @@
 
 import ast
 import os
+import warnings
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ from interpreted import DOUBLE, case, derived, failures, interpreted, made, main
 
 from sigconv.kernels import (
     _triton,
-    _triton_depthwise,
-    _triton_norms,
     _triton_pooling,
     blocks,
+    depthwise,
+    expectation,
     extremes,
     haar,
+    norms,
+    soft,
     sums,
     taps,
 )
@@ -44,7 +47,7 @@ def drawn(row, dtype=DOUBLE, batch=2, channels=3):
 
 def by_twin(x, weight, bias, stride, margins, dilation):
     before, after = ([pair[side] for pair in margins] for side in (0, 1))
-    return _triton_depthwise.twin(x, weight, bias, list(stride), before, after, list(dilation))
+    return depthwise.twin(x, weight, bias, list(stride), before, after, list(dilation))
 
 
 @case
@@ -54,7 +57,7 @@ def n15_depthwise_and_its_first_and_second_derivatives_are_the_twins():
         y = by_twin(x, weight, bias, *options)
         leaves, g = (x, weight, bias)[: 2 + (len(row[0]) == 1)], made(*y.shape, seed=3)
         run = lambda way: derived(lambda x, w, b=None: way(x, w, b, *options), leaves, g, len(row[0]) < 3)  # noqa: B023
-        same(run(_triton_depthwise.depthwise), run(by_twin))
+        same(run(depthwise.depthwise), run(by_twin))
 
 
 @case
@@ -64,7 +67,7 @@ def n1_depthwise_of_any_dtype_keeps_the_error_gate():
             x, weight, bias, options = drawn(row, dtype)
             leaves = [t.clone().requires_grad_() for t in (x, weight, bias)]
             wide = [t.detach().double().requires_grad_() for t in leaves]
-            y, exact = _triton_depthwise.depthwise(*leaves, *options), by_twin(*wide, *options)
+            y, exact = depthwise.depthwise(*leaves, *options), by_twin(*wide, *options)
             assert y.dtype == dtype
             g = made(*y.shape, dtype=dtype, seed=3)
             found = [y, *torch.autograd.grad(y, leaves, g)]
@@ -80,7 +83,7 @@ def n2_depthwise_what_is_not_finite_reaches_what_it_reaches_in_the_twin():
     x, weight, bias, options = drawn(DEPTHWISE[3])
     x[0, 0, 2, 2], x[1, 1, 0, 0], weight[3, 0, 1, 0] = torch.nan, torch.inf, torch.inf
     leaves, wide = ([t.clone().requires_grad_() for t in (x, weight)] for _ in range(2))
-    y, true = _triton_depthwise.depthwise(*leaves, bias, *options), by_twin(*wide, bias, *options)
+    y, true = depthwise.depthwise(*leaves, bias, *options), by_twin(*wide, bias, *options)
     torch.testing.assert_close(y, true, equal_nan=True)
     (ours,), (theirs,) = (
         torch.autograd.grad(v.nan_to_num(0, 0, 0).sum(), w[1:]) for v, w in ((y, leaves), (true, wide))
@@ -93,13 +96,13 @@ def n13_empty_batches_and_other_layouts():
     x, weight, bias, options = drawn(DEPTHWISE[3])
     y = by_twin(x, weight, bias, *options)
     for seen in (x.permute(3, 0, 2, 1).contiguous().permute(1, 3, 2, 0), x.repeat(1, 2, 1, 1)[:, :2]):
-        torch.testing.assert_close(_triton_depthwise.depthwise(seen, weight, bias, *options), y)
+        torch.testing.assert_close(depthwise.depthwise(seen, weight, bias, *options), y)
     leaves = [x.requires_grad_(), weight.requires_grad_()]
-    ours = _triton_depthwise.depthwise(*leaves, None, *options)
+    ours = depthwise.depthwise(*leaves, None, *options)
     found, true = (torch.autograd.grad(v.sum(), leaves) for v in (ours, by_twin(*leaves, None, *options)))
     same(found, true)  # the gradient of a sum is one number, expanded
     none = x.detach()[:0].requires_grad_()
-    empty = _triton_depthwise.depthwise(none, weight, bias, *options)
+    empty = depthwise.depthwise(none, weight, bias, *options)
     assert empty.shape == (0, *y.shape[1:])
     to_x, to_weight = torch.autograd.grad(empty.sum(), (none, weight))
     assert to_x.shape == none.shape
@@ -210,35 +213,34 @@ def n15_derivatives_of_windows_are_those_of_their_twins():
         both(bent(lambda x: extremes.largest(x, *options)), [x], y)  # noqa: B023
         both(bent(lambda x: _triton_pooling.taken(x, where, *options)), [x], y)  # noqa: B023
         for power in (3.0, 2.7) if row < 3 else (2.0,):
-            both(lambda x: _triton_norms.norms(x, power, *options), [x], y)  # noqa: B023
+            for share in (1.0, 0.3, where[0, 0] % 3 + 0.5)[: 1 if row or power == 3 else 3]:
+                both(lambda x: norms.norms(x, power, share, *options), [x], y)  # noqa: B023
         rows = zip(space, *options, strict=True)
         before = [int(k > 1) for k in options[0]]
         positions = [(n + 2 * b - d * (k - 1) - 1) // s + 1 for (n, k, s, d), b in zip(rows, before, strict=True)]
         for sign in (1, -1) if row < 3 else (-1,):
-            soft = lambda x, b: _triton_norms.soft_means(x, b, *options, before, positions)  # noqa: B023
-            both(soft, [x, sign * beta.abs()], torch.empty(2, 1, *positions))
+            for way in (soft.means, soft.logs)[: 1 if row else 2]:
+                run = lambda x, b: way(x, b, options, before, positions)  # noqa: B023
+                both(run, [x, sign * beta.abs()], torch.empty(2, 1, *positions))
+        if row < 3:
+            run = lambda x: expectation.expectations(x, options, before, positions)  # noqa: B023
+            both(run, [x], torch.empty(2, 1, *positions))
     sums.at_hand = extremes.at_hand = hand
 
 
 @case
-def pl4_pl5_pl6_the_twins_are_the_poolings():
-    import sigconv as sc
-
-    interpreted(False)
-    x = made(2, 3, 7, 6)
-    options = (3, 2), (2, 1), (1, 1)
-    torch.testing.assert_close(_triton_norms.norms(x, 2.7, *options), sc.lp_pool(x, 2.7, *options[:2]))
-    for beta in (1.5, -0.5):
-        ours = _triton_norms.soft_means(x, torch.full((3,), beta), *options, (1, 0), (4, 5))
-        torch.testing.assert_close(ours, sc.softmax_pool(x, *options[:2], padding=(1, 0), beta=beta))
-    interpreted()
-    torch.testing.assert_close(_triton_norms.norms(torch.zeros(1, 1, 4), 2.5, [2], [2], [1]), torch.zeros(1, 1, 2))
+def n5_norms_are_in_reach_whatever_the_power():
+    options = [2], [2], [1]
+    torch.testing.assert_close(norms.norms(torch.zeros(1, 1, 4), 2.5, 1.0, *options), torch.zeros(1, 1, 2))
     large = torch.tensor([[[3e38, -4e38, 1e-42, 0.0]]], dtype=DOUBLE).float()
-    for power in (2.0, 2.5):  # in reach whatever the power
-        true = sc.lp_pool(large.double(), power, 2, 2)
-        torch.testing.assert_close(
-            _triton_norms.norms(large, power, [2], [2], [1]).double(), true, rtol=1e-6, atol=1e-44
-        )
+    for power in (2.0, 2.5):
+        true = norms.twin(large.double(), power, 1.0, *options)
+        torch.testing.assert_close(norms.norms(large, power, 1.0, *options).double(), true, rtol=1e-6, atol=1e-44)
+    for space in (4, 9):  # in one pass, and an axis at a time
+        flat = torch.full((1, 1, space, space), 3e38)
+        for power in (0.5, 1.0, 2.0, 2.5):
+            found = norms.norms(flat, power, space**-2.0, [space] * 2, [1] * 2, [1] * 2)
+            torch.testing.assert_close(found, flat[..., :1, :1], rtol=1e-6, atol=0)
 
 
 @case
@@ -250,13 +252,15 @@ def n1_halves_are_pooled_in_float32():
         ways = {
             "sums": lambda x, o=options: sums.box_sums(x, *o),
             "largest": lambda x, o=options: extremes.largest(x, *o),
-            "norms": lambda x, o=options: _triton_norms.norms(x, 2.5, *o),
-            "means": lambda x, o=options, b=ones: _triton_norms.soft_means(x, b.to(x.dtype), *o, [0], [4]),
+            "norms": lambda x, o=options: norms.norms(x, 2.5, 1.0, *o),
+            "means": lambda x, o=options, b=ones: soft.means(x, b, o, [0], [4]),
+            "logs": lambda x, o=options: soft.logs(x, 0.3, o, [0], [4]),
+            "expectations": lambda x, o=options: expectation.expectations(x, o, [0], [4]),
         }
         for name, way in ways.items():
             leaf, wide = x.clone().requires_grad_(), x.double().requires_grad_()
             y, true = way(leaf), way(wide)
-            assert y.dtype == dtype, name
+            assert y.dtype == (dtype if name in ("sums", "largest") else torch.float32), name
             torch.testing.assert_close(y.double(), true, rtol=eps, atol=eps)
             (slope,), (exact,) = torch.autograd.grad(y.sum(), leaf), torch.autograd.grad(true.sum(), wide)
             torch.testing.assert_close(slope.double(), exact, rtol=2 * eps, atol=4 * eps)
@@ -299,15 +303,15 @@ def calls():
     x, weight, g, one = made(1, 2, 6), made(2, 1, 3, seed=1), made(1, 2, 4, seed=2), [1]
     level, where = g.sigmoid(), torch.arange(4).expand(1, 2, 4).contiguous()
     window = [3], one, one
-    soft = [*window, [0], [4]]
+    spot = [*window, [0], [4]]
     beta = made(2, seed=3)
     pieces = haar._analysis(x, "zeros", 0)
-    found = _triton_norms._soft(x, beta, *soft)
+    found, drawn = soft._soft(x, beta, True, *spot), expectation._expected(x, *spot)
     return {
         taps._op: (x, weight, None, [0], [0], one),
-        _triton_depthwise._sums: (x, weight, None, one, [0], [0], one),
-        _triton_depthwise._input: (g, weight, 2, [6], one, [0], one),
-        _triton_depthwise._weight: (x, g, [2, 1, 3], one, [0], one),
+        depthwise._sums: (x, weight, None, one, [0], [0], one),
+        depthwise._input: (g, weight, 2, [6], one, [0], one),
+        depthwise._weight: (x, g, [2, 1, 3], one, [0], one),
         sums._sums: (x, *window),
         sums._norms: (x.float(), 2, *window),
         extremes._largest: (x, *window),
@@ -317,10 +321,12 @@ def calls():
         _triton_pooling._take: (x, where, *window),
         _triton_pooling.put: (g, where, [6], *window),
         _triton_pooling.spread: (g, [6], *window),
-        _triton_norms._norms: (x, 2.5, *window),
-        _triton_norms._norms_back: (g, x, g.abs() + 3, 2.5, *window),
-        _triton_norms._soft: (x, beta, *soft),
-        _triton_norms._soft_back: (g, x, beta, *found, *soft[:4], True),
+        norms._norms: (x, None, 0.5, 2.5, *window),
+        norms._norms_back: (g, x, g.abs() + 3, None, 0.5, 2.5, *window),
+        soft._soft: (x, beta, True, *spot),
+        soft._soft_back: (g, x, beta, *found, True, *spot[:4], True),
+        expectation._expected: (x, *spot),
+        expectation._expected_back: (g, x, *drawn, *spot[:4]),
         haar._analysis: (x, "zeros", 0),
         haar._synthesis: (*pieces, [6]),
     }
@@ -347,10 +353,10 @@ def n16_compiled_calls_keep_the_ops_whole_and_say_the_same():
         return graph
 
     def layers(x, weight):
-        y = _triton_depthwise.depthwise(x, weight, bias, *options)
+        y = depthwise.depthwise(x, weight, bias, *options)
         low, high = haar.analysis(y, ["zeros"])
         y = low + high[0] + sums.box_sums(y, [2], [2], [1])
-        return extremes.largest(y, [3], [1], [1]) + _triton_norms.norms(y, 2.5, [3], [1], [1])
+        return extremes.largest(y, [3], [1], [1]) + norms.norms(y, 2.5, 1.0, [3], [1], [1])
 
     compiled = torch.compile(layers, backend=backend, fullgraph=True)
     once, again = compiled(x, weight), compiled(x, weight)
@@ -366,26 +372,46 @@ def n16_compiled_calls_keep_the_ops_whole_and_say_the_same():
 @case
 def n17_transforms_and_forward_mode_take_the_twins():
     x, weight, bias, options = drawn(DEPTHWISE[0])
-    run = lambda x: _triton_depthwise.depthwise(x, weight, bias, *options)
+    run = lambda x: depthwise.depthwise(x, weight, bias, *options)
     value, slope = torch.func.jvp(run, (x,), (made(*x.shape, seed=5),))
     torch.testing.assert_close(value, by_twin(x, weight, bias, *options))
     assert slope.abs().min() > 0
     rows = torch.stack([x, 2 * x])
     torch.testing.assert_close(torch.func.vmap(run)(rows), torch.stack([run(x), run(2 * x)]))
-    mean = lambda x: _triton_norms.soft_means(x, torch.ones(3), [2], [1], [1], [0], [39])
+    mean = lambda x: soft.means(x, torch.ones(3), ([2], [1], [1]), [0], [39])
     torch.testing.assert_close(torch.func.vmap(mean)(rows), torch.stack([mean(x), mean(2 * x)]))
 
 
 @case
 def autocast_leaves_an_op_in_the_dtype_it_is_given():
     x, weight, bias, options = drawn(DEPTHWISE[0], torch.float32)
-    y = _triton_depthwise.depthwise(x, weight, bias, *options)
+    y = depthwise.depthwise(x, weight, bias, *options)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(_triton_depthwise.depthwise(x, weight, bias, *options), y)
+        assert torch.equal(depthwise.depthwise(x, weight, bias, *options), y)
         leaf = x.clone().requires_grad_()
-        _triton_norms.norms(leaf, 2.0, [3], [1], [1]).sum().backward()
+        norms.norms(leaf, 2.0, 1.0, [3], [1], [1]).sum().backward()
     assert leaf.grad.dtype == torch.float32
-    assert not _triton_depthwise.usable(x, weight.half(), None)
+    assert not depthwise.usable(x, weight.half(), None)
+
+
+@case
+def a_machine_where_no_kernel_can_be_built_is_told_once_and_left_to_the_twins():
+    _triton._works.cache_clear()
+    cpu = torch.device("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _triton._works(cpu)
+    _triton._works.cache_clear()
+    built, _triton._doubling = _triton._doubling, lambda: 1 // 0
+    try:
+        with pytest.warns(UserWarning, match="^Triton is of no use on cpu .integer division or modulo by zero.: torch"):
+            assert not _triton._works(cpu)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert not _triton._works(cpu)
+    finally:
+        _triton._doubling = built
+        _triton._works.cache_clear()
 
 
 @case

@@ -12,18 +12,24 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import pytest
 import torch
 
 from sigconv.kernels import (
+    _folding_triton,
     _haar_triton,
+    _motif_triton,
+    _passes_triton,
     _soft_triton,
     _spread_triton,
     _taps_triton,
     _triton,
     _windows_triton,
+    _word_back_triton,
     _word_triton,
     haar,
+    motifs,
 )
 
 HERE = os.path.abspath(__file__)
@@ -35,6 +41,7 @@ POINTERS = {
     torch.float64: "*fp64",
     torch.int32: "*i32",
     torch.int64: "*i64",
+    torch.uint8: "*u8",
 }
 found = {}
 
@@ -85,17 +92,67 @@ def everything():
         _windows_triton.box(x.float(), *options, 3)
         _windows_triton.largest(x, *options, places=True)
         _windows_triton.drawn(x, y, *options)
-        _soft_triton.norms(x, 2.5, y, options)
-        means = _soft_triton.means(x, beta, [0] * ndim, [3] * ndim, options)
-        _soft_triton.variances(x, beta, means, [0] * ndim, options)
+        margins, positions = [0] * ndim, [3] * ndim
+        _soft_triton.norms(x, 2.5, y, options, None, 1.0)
+        _soft_triton.norms(x, 3, y, options, y[0, 0].float(), 0.5)
+        for log in (False, True):
+            means = _soft_triton.means(x, beta, log, 0.125, margins, positions, options)
+            _soft_triton.variances(x, beta, means, log, margins, options)
+            _spread_triton.soft(y, x, beta, means, log, margins, options)
+        _spread_triton.expected(y, x, _soft_triton.expectations(x, margins, positions, options), margins, options)
         _spread_triton.sums(y, x.shape[2:], options)
         _spread_triton.places(y, y.long(), x.shape[2:], options)
         _spread_triton.norms(y, x, y, 2.5, options)
-        _spread_triton.soft(y, x, beta, means, [0] * ndim, options)
         pieces = haar._analysis_cuda(x, " ".join(["zeros"] * ndim), ndim % 2)
         size = [7] * ndim
         _haar_triton.synthesise(x, haar._analysis_empty(x, "zeros " * (ndim - 1) + "zeros", 0)[0], pieces[1], size)
-    _word_triton.best(torch.zeros(2, 30, dtype=torch.uint8), torch.zeros(40, 4, 24), None, 1, 0, 0, 1)
+    banks()
+    dna(kinds)
+
+
+def banks():
+    """Passes of a bank, the last of several kinds, and products of spectra, of lines and whole."""
+    single, double = torch.float32, torch.float64
+    for dtype, k, stride, outputs in (
+        (single, 37, 1, ("", "complex")),
+        (single, 5, 2, ("real",)),
+        (double, 13, 1, ("magnitude",)),
+    ):
+        filters, table = torch.empty(9, 2, k, dtype=dtype), torch.zeros(9, 1, 2, dtype=torch.int32)
+        x, y = torch.empty(1, 1, 2, 7, 40, 1, dtype=dtype), torch.empty(9, 2, 2, 7, 40, 1, dtype=dtype)
+        _passes_triton.run(x, filters, table, y, k // 2, 1, 40)
+        x, positions = torch.empty(9, 2, 2, 1, 40, 64, dtype=dtype), 40 // stride
+        for output in outputs:
+            y = torch.empty(
+                *((2, 9) if output else (9, 2, 2, 1)), positions, 64, 1 + (output == "complex"), dtype=dtype
+            )
+            _passes_triton.run(x, filters, table, y, k // 2, stride, positions, output)
+    for dtype, fold in ((torch.complex64, (1, 1, 1)), (torch.complex64, (4, 2, 2)), (torch.complex128, (2, 2, 2))):
+        spectrum, y = torch.empty(2, 16, 16, 16, dtype=dtype), torch.empty(2, 9, *(16 // s for s in fold), dtype=dtype)
+        for lines in (True, False)[max(fold) == 4 :]:
+            found = [torch.empty(9, 2, 16, dtype=dtype)] * 3 if lines else [torch.empty(9, 16, 16, 16, dtype=dtype)]
+            _folding_triton.run(spectrum, found, y, fold, lines)
+
+
+def dna(kinds):
+    """Tokens looked up, of DNA and of proteins, and motifs found; of several configurations all."""
+    for dtype, symbols in ((kinds[0], 4), (kinds[1], 20), (kinds[2], 4), (kinds[3], 4)):
+        x = torch.zeros(2, 30, dtype=torch.uint8 if symbols == 4 else torch.int64)
+        weight = torch.empty(40, symbols, 24, dtype=dtype)
+        kept = _word_triton.BEST, _word_triton.SUMS
+        for best, sums in zip(*kept, strict=False):
+            _word_triton.BEST, _word_triton.SUMS = (best,), (sums,)
+            y, where = _word_triton.best(x, weight, weight[:, 0, 0], 1, 2, 0, 1)
+            every = _word_triton.sums(x, weight, None, 1, 2, 0, 1)
+        _word_triton.BEST, _word_triton.SUMS = kept
+        _word_back_triton.put(y, x, where, weight.shape, 1, 2, 0, 1)
+        _word_back_triton.spread(every, x, weight.shape, 1, 2, 0, 1)
+    placed = _motif_triton.placed(motifs.plan([np.eye(4)], [3.0]), "cpu", 9)
+    text, pair = torch.zeros(600, dtype=torch.uint8), torch.zeros(1, dtype=torch.int32)
+    _motif_triton._marked(placed, text, 9)
+    table = placed.cells, placed.numbers, placed.widths, placed.rows, placed.bounds
+    for at, write in ((pair, False), (pair.long(), True)):
+        _motif_triton._score((text, pair, pair, *table, 9), (at, pair, pair, placed.bounds), 1, write)
 
 
 def test_every_kernel_compiles_for_a_card_and_stays_in_its_registers(tmp_path):
@@ -109,7 +166,8 @@ def test_every_kernel_compiles_for_a_card_and_stays_in_its_registers(tmp_path):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     names = {name.split()[0] for name in told}
-    kernels = "sums tied largest draw norms means variances back analyse synthesise kernel"
+    kernels = "filtered folded sums tied largest draw norms means variances expectations back analyse synthesise"
+    kernels += " prepare best every put spread sieve score"
     assert names == set(kernels.split())
     assert not {name: stack for name, (_, stack) in told.items() if stack > SPILLED}
 

@@ -11,7 +11,7 @@ from sigconv.cli import _arguments, _outputs
 
 USAGE = """usage: sigconv scan MOTIFS FASTA [--pvalue P | --threshold BITS] [-o FILE] [--format tsv|bed]
                     [--strand both|+|-] [--regions BED] [--background B] [--pseudocount C]
-                    [--jobs N] [--json] [--debug]
+                    [--jobs N] [--device D] [--json] [--debug]
 
   MOTIFS           position frequency matrices: JASPAR, MEME or TRANSFAC text, plain or gzip, one or many
   FASTA            sequences or a genome, plain or gzip; read in pieces, whatever its size
@@ -27,6 +27,7 @@ USAGE = """usage: sigconv scan MOTIFS FASTA [--pvalue P | --threshold BITS] [-o 
                    as MEME's fasta-get-markov writes it
   --pseudocount C  added to every cell of a matrix of counts (0.25)
   --jobs N         threads (as many as there are cores to use)
+  --device D       cpu (default), cuda, or auto: cuda where there is one; the hits are the same
   --json           one JSON object on the last line of stdout
 
 A score is a sum over the letters of a window, log2(probability in the motif / in the background): bits. A start counts
@@ -46,6 +47,7 @@ KINDS: dict[str, Any] = {
     "background": str,
     "pseudocount": float,
     "jobs": int,
+    "device": str,
 }
 MOST_BYTES, MOST_JOBS = 1 << 40, 256
 PACKED = 4  # letters to a byte of a packed file, about
@@ -81,7 +83,8 @@ def _search(motifs: str, options: dict[str, Any]) -> Any:
     from sigconv.readers import motif
 
     found = motif.read(motifs)
-    given = {name: options[name] for name in ("threshold", "pvalue", "pseudocount") if options[name] is not None}
+    taken = ("threshold", "pvalue", "pseudocount", "device")
+    given = {name: options[name] for name in taken if options[name] is not None}
     base = scan.background(options["background"] or "uniform")
     try:
         return scan.Search(found, background=base, strand=options["strand"] or "both", **given)

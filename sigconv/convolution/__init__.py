@@ -8,6 +8,7 @@ from sigconv.convolution.patches import fold, unfold
 from sigconv.convolution.signals import convolve, correlate
 from sigconv.convolution.transposed import conv_transpose
 from sigconv.convolution.variants import ConvMax, DepthwiseConv, FactorizedConv, LocalConv, MaskedConv, SeparableConv
+from sigconv.kernels.graphs import graphed
 from sigconv.kernels.precise import allow_tf32
 from sigconv.methods import Factors, factorize
 
@@ -32,6 +33,7 @@ __all__ = [
     "correlate",
     "factorize",
     "fold",
+    "graphed",
     "is_circulant",
     "is_toeplitz",
     "masked_conv",

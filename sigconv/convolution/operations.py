@@ -123,8 +123,10 @@ def _looked_up(
 ) -> Tensor | None:
     """The best windows of one axis of tokens by their words; None for what is not that, or another method is to do."""
     x, weight, bias = _options.autocast(x, weight, bias)
-    kinds = (torch.float32, torch.float64)
-    if not _options.is_tokens(x) or weight.ndim != 3 or weight.dtype not in kinds or method not in ("auto", "lookup"):
+    if not _options.is_tokens(x) or weight.ndim != 3 or method not in ("auto", "lookup"):
+        return None
+    halves = weight.dtype not in (torch.float32, torch.float64)
+    if halves and not (isinstance(weight, Tensor) and weight.is_cuda and words.usable(x, weight, bias)):
         return None
     call = _options.resolve(x, weight, bias, **options)
     _options.bytes_of(memory)
@@ -179,12 +181,12 @@ def plan(
         value=value,
         strict=strict,
     )
-    kind, x = x.device.type, x.to("meta")
+    device, x = x.device, x.to("meta")
     if _options.is_tokens(x):
         x, weight = _options.symbols(x, weight.to("meta"), unknown)
     padded = nd.pad(x, call.filled, call.modes, value)
-    problem = methods.describe(padded, weight, call.options, kind, _kept(x, padded, weight))
-    return methods.plan(problem, guarded=kind in ("cpu", "meta"), memory=_options.bytes_of(memory))
+    problem = methods.describe(padded, weight, call.options, device, _kept(x, padded, weight))
+    return methods.plan(problem, guarded=device.type in ("cpu", "meta"), memory=_options.bytes_of(memory))
 
 
 def _kept(x: Tensor, padded: Tensor, weight: Weight) -> int:

@@ -12,6 +12,7 @@ from sigconv import nd
 from sigconv.convolution.layers import Conv
 from sigconv.convolution.masked import masked_conv
 from sigconv.convolution.operations import conv_max
+from sigconv.kernels import precise
 
 
 class DepthwiseConv(Conv):
@@ -193,7 +194,8 @@ class LocalConv(nn.Module):
         seen = nd.windows(nd.pad(x, self.margins, self.padding_mode), self.kernel_size, self.stride, self.dilation)
         seen = seen.unflatten(1, (self.groups, -1)).flatten(3 + ndim).flatten(3, 2 + ndim)  # b, g, c, positions, taps
         weight = self._each(self.weight).unflatten(0, (self.groups, -1)).flatten(3, 2 + ndim).flatten(4)
-        y = torch.einsum("bgcpk,gockp->bgop", seen, weight).reshape(x.shape[0], self.out_channels, *self.positions)
+        summed = precise.products if precise.rounds_products(seen, weight) else torch.einsum
+        y = summed("bgcpk,gockp->bgop", seen, weight).reshape(x.shape[0], self.out_channels, *self.positions)
         return y if self.bias is None else y + self._each(self.bias)
 
     def _each(self, values: Tensor) -> Tensor:

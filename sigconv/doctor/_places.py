@@ -104,7 +104,10 @@ def _sizes(paths: Iterator[Path]) -> Iterator[int]:
 
 
 def cost_table() -> dict[str, Any]:
-    """The table in force, and whether a calibrated one is out of date: it lacks prices that the shipped one has."""
+    """The table in force, and whether a calibrated one is out of date: it lacks prices that the shipped one has.
+
+    Of devices it does not know at all it has the shipped ones; a GPU it knows by name has what any GPU has.
+    """
     own = methods.local()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a broken table is named below
@@ -112,22 +115,31 @@ def cost_table() -> dict[str, Any]:
     row: dict[str, Any] = {"digest": digest, "of_this_machine": own.is_file(), "path": tidy(own), "wrong": ""}
     if row["of_this_machine"]:
         try:
-            lacks = sorted(_prices(methods.shipped()) - _prices(own))
+            lacks = _lacking(_prices(own), _prices(methods.shipped()))
             row["wrong"] = f"is of an older sigconv: it has no price of {lacks[0]}" if lacks else ""
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
             row["wrong"] = "cannot be read, and the shipped one is used"
     return row | {"remedy": "sigconv doctor --calibrate measures it anew" if row["wrong"] else ""}
 
 
-def _prices(path: Path) -> set[str]:
-    """The operations a table prices."""
+def _lacking(own: dict[str, set[str]], shipped: dict[str, set[str]]) -> list[str]:
+    """The prices that a table does not have of its devices: those of any GPU are the shipped ones in any case."""
+    devices = own.keys() - {"cuda"}
+    return sorted(f"{name}.{price}" for name in devices for price in shipped.get(name, shipped["cuda"]) - own[name])
+
+
+def _prices(path: Path) -> dict[str, set[str]]:
+    """The operations a table prices, of every device."""
     seconds = json.loads(files.read_bytes(path, 1 << 20))["seconds"]
     return {
-        f"{device}.{dtype}.{method}.{operation}"
+        device: {
+            f"{dtype}.{method}.{operation}"
+            for dtype, found in dtypes.items()
+            for method, operations in found.items()
+            for operation in operations
+        }
         for device, dtypes in seconds.items()
-        for dtype, found in dtypes.items()
-        for method, operations in found.items()
-        for operation in operations
+        if device != "cuda" or path == methods.shipped()  # of any GPU the shipped ones hold
     }
 
 

@@ -16,12 +16,14 @@ from sigconv.filters import _spectra
 from sigconv.filters._call import Call
 from sigconv.filters._grid import Grid
 from sigconv.filters._sink import Sink
+from sigconv.kernels import folding
 from sigconv.kernels._memory import Scratch
 from sigconv.kernels._state import readable
 from sigconv.kernels._threads import share
 
 AT_ONCE = 1 << 18  # complex values a thread inverts at a time
 AHEAD = 1 << 15  # complex values it transforms before
+ON_CUDA = 1 << 22  # both there, where a launch must be worth its while; not where memory is told
 
 
 def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
@@ -42,7 +44,7 @@ def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> N
 
     def answers(spectrum: Tensor, lines: list[Tensor], scratch: Scratch) -> Tensor:
         """The outputs of some blocks: (filters, positions of the blocks, *rest)."""
-        y = _spectra.inverse(_spectra.product(lines, spectrum, call.stride, half, scratch), where, half)
+        y = _spectra.inverse(folding.product(lines, spectrum, call.stride, half, scratch), where, half)
         kept: Any = (..., slice(0, outs), *rest)
         return (y.real if real else y)[kept].transpose(0, 1).flatten(1, 2)
 
@@ -63,8 +65,9 @@ def blockwise(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> N
             y = torch.stack([answers(spectrum, lines, Scratch(rows, True)) for spectrum in spectra])
             sink.put(first, final, y[:, :, : call.positions[0]])
             continue
-        group = max(AT_ONCE // (n * (final - first)), 1)
-        ahead = max(AHEAD // n, group)
+        large = rows.is_cuda and call.memory is None
+        group = max((ON_CUDA if large else AT_ONCE) // (n * (final - first)), 1)
+        ahead = max((ON_CUDA if large else AHEAD) // n, group)
         steps = [
             (row, b, min(b + ahead, where.blocks))
             for row in range(rows.shape[0])

@@ -11,7 +11,7 @@ import torch
 from sigconv.filters._call import Call
 from sigconv.filters._grid import grid
 from sigconv.filters._respond import _ranked, _within, _working
-from sigconv.filters._sink import ROOM
+from sigconv.filters._sink import LAUNCH, ROOM
 
 
 def room(bank: Any, shape: Sequence[int], dtype: torch.dtype, output: str, stride: tuple[int, ...]) -> int:
@@ -30,4 +30,5 @@ def room(bank: Any, shape: Sequence[int], dtype: torch.dtype, output: str, strid
     where = grid(bank, tuple(shape[1:]), call)
     period = shape[0] * math.prod(where.period) * max(where.blocks, 1) * 2 * size
     ways = {"spectral": 7 * period, "separable": 6 * rows.numel() * 2 * size, "direct": 8 * one + 3 * period}
-    return int(answer + ways[_ranked(bank, rows, call, False)[0]] + 2 * ROOM + 2 * taps)
+    together = LAUNCH if torch.device(bank.device).type == "cuda" else ROOM
+    return int(answer + ways[_ranked(bank, rows, call, False)[0]] + 2 * together + 2 * taps)

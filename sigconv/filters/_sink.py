@@ -22,6 +22,7 @@ OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 ROOM = 1 << 25  # bytes that filters computed together may take, where no limit is given: more would leave the cache
+LAUNCH = 1 << 28  # the same on CUDA, where a launch of a kernel must be worth its while
 
 
 class TooLittleError(ValueError):
@@ -72,6 +73,11 @@ class Sink:
         else:
             target.copy_(self._convert(y))
 
+    def target(self) -> Tensor:
+        """Where all responses go, for what makes and writes them by itself: real numbers, pairs of them for complex."""
+        y = self.whole()
+        return torch.view_as_real(y) if y.is_complex() else y
+
     def whole(self) -> Tensor:
         """Everything that was put."""
         if not self.grows:
@@ -81,13 +87,18 @@ class Sink:
             return self._like.new_zeros(self.shape)
         return torch.cat([self._found[first] for first in sorted(self._found)], 1)
 
-    def parts(self, memory: int | None, each: float, beside: float = 0.0) -> Iterator[tuple[int, int]]:
-        """Filters in groups that keep to the memory: each bytes apiece, some beside them, and all responses."""
+    def parts(
+        self, memory: int | None, each: float, beside: float = 0.0, most: int = ROOM
+    ) -> Iterator[tuple[int, int]]:
+        """Filters in groups that keep to the memory: each bytes apiece, some beside them, and all responses.
+
+        Without a limit groups take most bytes, or are of one filter.
+        """
         filters = self.shape[1]
         if memory is None and torch.compiler.is_compiling():  # sizes may be symbols: no loop over them
             yield 0, filters
             return
-        room = ROOM if memory is None else memory - self.bytes - self.held - beside
+        room = most if memory is None else memory - self.bytes - self.held - beside
         self.require(memory, each + beside)
         step = max(min(int(room // max(each, 1)), filters), 1)
         for first in range(0, filters, step):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import torch
@@ -21,11 +20,13 @@ from torch import Tensor
 from sigconv import nd
 from sigconv.filters._call import Call, like
 from sigconv.filters._grid import Grid, grid
-from sigconv.filters._sink import Sink
+from sigconv.filters._sink import LAUNCH, ROOM, Sink
 from sigconv.filters._steady import made
+from sigconv.kernels import folding
 from sigconv.kernels._memory import Scratch
 
 CALL, BUTTERFLY, PRODUCT = 3e-4, 1.3e-10, 2e-9  # seconds: a call; a value of a transform, times log2 N; one product
+LAUNCHES, VALUE = 2e-4, 4e-12  # on CUDA, predicted: what a group of filters is; a value in and out of memory
 
 
 def whole(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
@@ -45,8 +46,12 @@ def whole(bank: Any, rows: Tensor, call: Call, sink: Sink, where: Grid) -> None:
     fold = (1,) * len(where.period) if where.dense else call.stride
     scratch = Scratch(rows, sink.grows)
     found = spectra(bank, rows, where)
-    for first, last in sink.parts(call.memory, 4 * each + made, 2 * each):
-        y = inverse(product(found(first, last), spectrum, fold, half, scratch), where, half)
+    part, most = 4 * each + made, ROOM
+    if not sink.grows and folding.usable(spectrum, []):  # products are folded as they are made
+        own = 0 if bank.separable else 3 * each // rows.shape[0]
+        part, most = 4 * each // math.prod(fold) + own + made, LAUNCH
+    for first, last in sink.parts(call.memory, part, 2 * each, most):
+        y = inverse(folding.product(found(first, last), spectrum, fold, half, scratch), where, half)
         y = y.real if real else y
         sink.put(first, last, y[wanted])
 
@@ -105,47 +110,6 @@ def _around(taps: Tensor, n: int, ahead: int, dim: int) -> Tensor:
     return torch.cat([taps.narrow(dim, ahead, rest), taps.new_zeros(shape), taps.narrow(dim, 0, ahead)], dim)
 
 
-def product(found: list[Tensor], spectrum: Tensor, fold: tuple[int, ...], half: bool, scratch: Scratch) -> Tensor:
-    """The signal's spectrum times some filters', folded: (rows, *period) -> (rows, filters, *folded)."""
-    ndim = spectrum.ndim - 1
-    if half:
-        found = [*found[:-1], found[-1][..., : spectrum.shape[-1]]]
-    spectrum = spectrum.unsqueeze(1)
-    if len(found) < ndim or found[0].ndim == 2:  # not products of lines; on one axis either is a line
-        return _folded(_mul(spectrum, found[0].unsqueeze(0), "product", scratch), fold)
-    total: Tensor | None = None
-    for rank in range(found[0].shape[1]):
-        lines = [
-            f[:, rank].reshape(1, f.shape[0], *(-1 if a == axis else 1 for a in range(ndim)))
-            for axis, f in enumerate(found)
-        ]
-        one, name = spectrum, f"product {min(rank, 1)}"
-        if max(fold) == 1 and ndim > 1:  # what is small is multiplied first
-            lines = [reduce(torch.mul, lines[1:-1], lines[0]), lines[-1]]
-        for axis, line in enumerate(lines):
-            one = _mul(one, line, name if max(fold) == 1 else f"{name} {axis}", scratch)
-            one = _folded(one, tuple(s if a == axis else 1 for a, s in enumerate(fold)))
-        total = one if total is None else total + one if scratch.grows else total.add_(one)
-    assert total is not None
-    return total
-
-
-def _mul(one: Tensor, other: Tensor, name: str, scratch: Scratch) -> Tensor:
-    """Their product, in a buffer; in place where one already stands there."""
-    shape = tuple(map(max, one.shape, other.shape)) if 0 not in one.shape else one.shape
-    out = scratch.take(name, shape, torch.promote_types(one.dtype, other.dtype))
-    return torch.mul(one, other, out=out)
-
-
-def _folded(product: Tensor, fold: tuple[int, ...]) -> Tensor:
-    """Bins that a stride makes one, averaged."""
-    for axis, s in enumerate(fold):
-        if s > 1:
-            dim = product.ndim - len(fold) + axis
-            product = product.unflatten(dim, (s, -1)).mean(dim)
-    return product
-
-
 def inverse(folded: Tensor, where: Grid, half: bool) -> Tensor:
     """The responses that folded products stand for; real ones from half a spectrum."""
     if half:
@@ -154,12 +118,16 @@ def inverse(folded: Tensor, where: Grid, half: bool) -> Tensor:
 
 
 def cost(bank: Any, rows: Tensor, call: Call) -> float:
-    """Transforms in and out and the products between them, in seconds of two threads."""
+    """Transforms in and out and the products between them, in seconds of two threads, or of a GPU."""
     where = grid(bank, tuple(rows.shape[1:]), call)
     n = math.prod(where.period) * max(where.blocks, 1) * rows.shape[0]
     small = n / math.prod(call.stride)
     whole = 1.0 if bank.complex or rows.is_complex() else 0.5
     kernels = 0 if bank.separable else len(bank) * math.prod(where.period)
+    if bank.device.type == "cuda":  # an axis of a transform goes through memory once
+        axes, filters = len(where.period), len(bank)
+        values = (n + kernels) * axes + n * filters / 8 + filters * small * (axes + 2)
+        return LAUNCHES * (1 + math.ceil(32 * filters * small / LAUNCH)) + whole * VALUE * values
     butterflies = (n + kernels) * math.log2(max(n, 2)) + len(bank) * small * math.log2(max(small, 2))
     calls = 1 + (0 if where.blocks else len(bank) / max(2**25 / n, 1))
     return CALL * calls + whole * (BUTTERFLY * butterflies + PRODUCT * len(bank) * n)

@@ -8,6 +8,8 @@ run; torch scatters the gradient of a largest sample by atomic additions. What a
     largest, drawn  g where the sample is the one found
     norms           g · (|v| / y)^(p-1) · sign v
     soft means      g · e^(|b|·(±v - top)) / total · (1 + b · (v - y))
+    logs            g · e^(|b|·(±v - top)) / total
+    expectations    g · (2 v/top - y/top) / total where v is not below 0
 
 Of a sample's windows those are tried that may see it: ceil(reach / stride) an axis, or its taps where these are fewer.
 
@@ -34,7 +36,7 @@ tl: Any = None  # Triton's language and kernels' helpers, once a kernel is asked
 unravel: Any = None
 met: Any = None
 BLOCK = 256
-SUM, PLACE, NORM, SOFT = range(4)
+SUM, PLACE, NORM, SOFT, LOG, EXPECTED = range(6)
 SIZES = ["tiles", "channels", "n0", "n1", "n2", "n3", "o0", "o1", "o2", "o3", "b0", "b1", "b2", "b3"]
 
 
@@ -59,11 +61,18 @@ def norms(g: Tensor, x: Tensor, y: Tensor, power: float, options: Options) -> Te
 
 
 def soft(
-    g: Tensor, x: Tensor, beta: Tensor, found: Sequence[Tensor], before: Sequence[int], options: Options
+    g: Tensor, x: Tensor, beta: Tensor, found: Sequence[Tensor], log: bool, before: Sequence[int], options: Options
 ) -> Tensor:
-    """The gradient of the windows' soft means, found = (y, top, total); a beta for each channel."""
+    """The gradient of the windows' soft means, or logs, found = (y, top, total); a beta for each channel."""
     one, two, three = found
-    return _run(SOFT, g, x.shape[2:], options, x=x, one=one, two=two, three=three, beta=beta, before=before)
+    mode = LOG if log else SOFT
+    return _run(mode, g, x.shape[2:], options, x=x, one=one, two=two, three=three, beta=beta, before=before)
+
+
+def expected(g: Tensor, x: Tensor, found: Sequence[Tensor], before: Sequence[int], options: Options) -> Tensor:
+    """The gradient of the windows' expectations, found = (y, top, total)."""
+    one, two, three = found
+    return _run(EXPECTED, g, x.shape[2:], options, x=x, one=one, two=two, three=three, before=before)
 
 
 def _run(
@@ -80,7 +89,7 @@ def _run(
     before: Sequence[int] | None = None,
     power: float = 1.0,
 ) -> Tensor:
-    into, g = g.new_empty(*g.shape[:2], *size), g.contiguous()
+    into, g = g.new_empty(*g.shape[:2], *size, dtype=g.dtype if x is None else x.dtype), g.contiguous()
     space = math.prod(size)
     block = shared.power_of_two(space, 32, BLOCK)
     tiles = -(-space // block)
@@ -135,7 +144,7 @@ def _loop() -> Any:
         if MODE >= 2:
             v = tl.load(x + at, there, 0.0).to(KIND)
             size = tl.abs(v)
-        if MODE == 3:
+        if (MODE == 3) | (MODE == 4):
             sharp += tl.load(beta + plane % channels).to(KIND)
             size = tl.where(sharp < 0, -v, v)
         for u0 in range(min(K0, D0 * (K0 - 1) // S0 + 1)):
@@ -162,12 +171,18 @@ def _loop() -> Any:
                             else:
                                 part = part * tl.exp((POWER - 1.0) * tl.log(ratio))
                             slope = tl.where(some, part, 0.0)
-                        if MODE == 3:
+                        if MODE >= 3:
                             y = tl.load(one + w, seen, 0.0).to(KIND)
-                            top = tl.load(two + w, seen, 0.0).to(KIND)
+                            top = tl.load(two + w, seen, 1.0).to(KIND)
                             whole = tl.load(three + w, seen, 1.0).to(KIND)
+                        if (MODE == 3) | (MODE == 4):
                             part = tl.exp(tl.abs(sharp) * (size - top)) / whole
-                            slope = slope * part * (1.0 + sharp * (v - y))
+                            if MODE == 3:
+                                part = part * (1.0 + sharp * (v - y))
+                            slope = tl.where(size == float("-inf"), 0.0, slope * part)
+                        if MODE == 5:
+                            seen = seen & (v >= 0) & (whole != 0) & (top != float("inf"))
+                            slope = slope * ((2.0 * (v / top) - y / top) / tl.where(whole != 0, whole, 1.0))
                         total += tl.where(seen, slope, 0.0)
         tl.store(into + at, total.to(into.dtype.element_ty), there)
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
+
+_hidden: contextvars.ContextVar[bool] = contextvars.ContextVar("hidden", default=False)
+
+
+@contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """No values are looked at for a while: a call goes the way it will go when a CUDA graph is captured of it."""
+    before = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(before)
 
 
 def transformed(*tensors: Tensor | None) -> bool:
@@ -24,7 +40,7 @@ def transformed(*tensors: Tensor | None) -> bool:
 
 def readable(*tensors: Tensor | None) -> bool:
     """Whether values may be looked at: not under compile, export, transforms or CUDA graph capture, nor on meta."""
-    if torch.compiler.is_compiling() or transformed(*tensors):
+    if torch.compiler.is_compiling() or _hidden.get() or transformed(*tensors):
         return False
     present = [tensor for tensor in tensors if tensor is not None]
     if any(tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in present):

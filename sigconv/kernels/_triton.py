@@ -15,7 +15,7 @@ import contextlib
 import importlib.util
 import json
 import math
-import os
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigconv import files
+from sigconv import console, files
+from sigconv.kernels._cache import folder
 from sigconv.kernels._state import transformed
 
 AXES = 4
@@ -65,7 +66,9 @@ def takes(x: Tensor, *more: Tensor | None) -> bool:
         return False
     if torch.compiler.is_compiling():  # ops stay whole there
         return True
-    return _new_enough(x.device, x.dtype) and not transformed(x, *more)
+    if not _new_enough(x.device, x.dtype) or transformed(x, *more):
+        return False
+    return not x.is_cuda or torch.cuda.is_current_stream_capturing() or _works(x.device)
 
 
 def usable(x: Tensor, *more: Tensor | None) -> bool:
@@ -78,6 +81,37 @@ def _new_enough(device: torch.device, dtype: torch.dtype) -> bool:
     if device.type != "cuda":
         return True
     return torch.cuda.get_device_capability(device) >= ((8, 0) if dtype == torch.bfloat16 else (7, 0))
+
+
+@cache
+def _works(device: torch.device) -> bool:
+    """Whether a kernel can be built and run there: that takes a C compiler, which not every machine has."""
+    x = torch.arange(32.0, device=device)
+    y = torch.zeros_like(x)
+    try:
+        launch(_doubling(), 1, x, x, y)
+        if torch.equal(y, 2 * x):
+            return True
+        why = "a kernel answers wrongly"
+    except Exception as error:  # whatever Triton, the compiler or the driver may say
+        why = console.one_line(error, 200)
+    warnings.warn(f"Triton is of no use on {device} ({why}): torch's own operations stand in, slower", stacklevel=2)
+    return False
+
+
+@cache
+def _doubling() -> Any:
+    """The least of kernels."""
+    global tl
+    import triton
+    from triton import language as tl
+
+    @triton.jit
+    def doubling(x, y):
+        at = tl.arange(0, 32)
+        tl.store(y + at, 2 * tl.load(x + at))
+
+    return doubling
 
 
 def four(values: Sequence[int], missing: int) -> tuple[int, ...]:
@@ -154,13 +188,13 @@ def chosen(name: str, key: Sequence[Any], x: Tensor, candidates: Sequence[tuple]
 
     run(configuration) computes the answer whole, whichever it is; it must come to the same bits with each.
     """
-    if len(candidates) == 1 or not x.is_cuda or x.numel() < WORTH or torch.cuda.is_current_stream_capturing():
+    if len(candidates) == 1 or not x.is_cuda or x.numel() < WORTH:
         return candidates[0]
     device = torch.cuda.get_device_name(x.device)
     table, label = _table(device), ":".join(map(str, (name, *key)))
     known = [candidate for candidate in candidates if list(candidate) == table.get(label)]
-    if known:
-        return known[0]
+    if known or torch.cuda.is_current_stream_capturing():  # a graph that is recorded cannot be timed
+        return (known or candidates)[0]
     times = [_seconds(run, candidate, x.device) for candidate in candidates]
     best = candidates[times.index(min(times))]
     table[label] = list(best)
@@ -185,9 +219,8 @@ def _seconds(run: Callable[[Any], None], candidate: Any, device: torch.device) -
 
 def _path(device: str) -> Path:
     """Where the choices for a device lie: beside the planner's own table of costs."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sigconv"
     name = "".join(c if c.isalnum() else "-" for c in device)
-    return Path(os.environ.get("SIGCONV_CACHE") or home) / f"triton-{name}.json"
+    return folder() / f"triton-{name}.json"
 
 
 @cache

@@ -10,12 +10,14 @@ A block of letters stays in the first cache while all motifs go round. An unknow
 lookups, so that long runs of N make no candidates, and for NaN in the sum.
 
 Roofline, one thread: the lookups of 10 million letters and JASPAR's 879 motifs, 10 letters wide in the mean, fill 0.2 s
-of a Xeon's AVX-512. Measured at p < 1e-4, with 725,000 hits: 0.45 s; by AVX2 0.57, by SSSE3 0.83.
+of a Xeon's AVX-512. Measured at p < 1e-4, with 725,000 hits: 0.45 s; by AVX2 0.57, by SSSE3 0.83. On CUDA
+_motif_triton.py goes the same way, tables and all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -83,9 +85,7 @@ def find(plan: Plan, letters: np.ndarray, count: int | None = None) -> Iterator[
     >>> [found.start.tolist() for found in find(plan([np.eye(4)], [4.0]), np.array([2, 0, 1, 2, 3, 3], np.uint8))]
     [[1]]
     """
-    if letters.dtype != np.uint8:
-        raise TypeError(f"letters are {letters.dtype}: expected tokens of uint8")
-    letters = np.ascontiguousarray(letters)
+    letters = _tokens(letters)
     count = len(letters) if count is None else count
     for first in range(0, count, BLOCK):
         last = min(first + BLOCK, count)
@@ -93,6 +93,28 @@ def find(plan: Plan, letters: np.ndarray, count: int | None = None) -> Iterator[
             yield from _block(plan, letters, first, last)
         else:
             yield Found(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
+
+
+def finder(plan: Plan, device: str = "cpu") -> Callable[[np.ndarray, int], Iterator[Found]]:
+    """What finds the hits of this plan, as find, from letters and count: on "cpu", or on "cuda", where it is laid once.
+
+    >>> [found.start.tolist() for found in finder(plan([np.eye(4)], [4.0]))(np.array([0, 1, 2, 3], np.uint8), 4)]
+    [[0]]
+    """
+    if device == "cpu":
+        return partial(find, plan)
+    from sigconv.kernels import _motif_triton, _triton
+
+    if not _triton.at_hand():
+        raise ValueError(f"device {device!r} needs Triton, which is not installed: pip install triton, or take 'cpu'")
+    there = _motif_triton.placed(plan, device, ROOM)
+    return lambda letters, count: (Found(*rows) for rows in _motif_triton.find(there, _tokens(letters), count))
+
+
+def _tokens(letters: np.ndarray) -> np.ndarray:
+    if letters.dtype != np.uint8:
+        raise TypeError(f"letters are {letters.dtype}: expected tokens of uint8")
+    return np.ascontiguousarray(letters)
 
 
 def twin(plan: Plan, letters: np.ndarray, count: int | None = None) -> Found:

@@ -1,8 +1,8 @@
 """float32 convolutions on CUDA in float32: cuDNN rounds their factors to ten bits (TF32) unless it is told not to (N6).
 
-torch leaves cuDNN free to do so from the start, for the whole process. A convolution of ours keeps float32, forward and
-backward, and what the process has set is as it was after each call. Where torch keeps float32 by itself, its own
-function is called and nothing is paid for this.
+torch leaves cuDNN free to do so from the start, for the whole process, and cuBLAS once a process asks for it. A
+convolution of ours keeps float32, forward and backward, and what the process has set is as it was after each call.
+Where torch keeps float32 by itself, its own function is called and nothing is paid for this.
 """
 
 from __future__ import annotations
@@ -128,13 +128,27 @@ def gradients(
     return torch.ops.aten.convolution_backward(g, x, weight, None, *_all(*options), list(mask))
 
 
+def products(equation: str, a: Tensor, b: Tensor) -> Tensor:
+    """torch.einsum of two tensors in their precision; what is summed over stands in both."""
+    return _products_op(equation, a, b)
+
+
+def rounds_products(a: Tensor, b: Tensor) -> bool:
+    """Whether torch would round the factors of a matrix product of ours: products does not."""
+    return _loose(torch.backends.cuda.matmul, (torch.float32, torch.complex64), a, b)
+
+
 def _rounded(x: Tensor, *others: Tensor | None) -> bool:
     """Whether torch would round what it is to keep."""
-    if _allowed[0] or x.dtype != torch.float32 or not x.is_cuda or torch.is_autocast_enabled("cuda"):
+    return _loose(getattr(torch.backends.cudnn, "conv", None), (torch.float32,), x, *others)
+
+
+def _loose(holder: Any, kinds: tuple[torch.dtype, ...], x: Tensor, *others: Tensor | None) -> bool:
+    if _allowed[0] or x.dtype not in kinds or not x.is_cuda or torch.is_autocast_enabled("cuda"):
         return False
     if transformed_away(x, *others):
         return False
-    return torch.compiler.is_compiling() or precision(getattr(torch.backends.cudnn, "conv", None)) in LOOSE
+    return torch.compiler.is_compiling() or precision(holder) in LOOSE
 
 
 def _full() -> contextlib.AbstractContextManager[None]:
@@ -224,3 +238,32 @@ def _gradients_backward(ctx: Any, found: list[Tensor]) -> tuple:
 
 _op.register_autograd(_backward, setup_context=_keep)
 _gradients_op.register_autograd(_gradients_backward, setup_context=_keep_gradients)
+
+
+@torch.library.custom_op("sigconv::products", mutates_args=())
+def _products_op(equation: str, a: Tensor, b: Tensor) -> Tensor:
+    with kept([torch.backends.cuda.matmul]):
+        return torch.einsum(equation, a, b).contiguous()  # never a view of what was given
+
+
+@_products_op.register_fake
+def _products_like(equation: str, a: Tensor, b: Tensor) -> Tensor:
+    return torch.einsum(equation, a, b).contiguous()
+
+
+def _keep_factors(ctx: Any, inputs: tuple, output: Any) -> None:
+    ctx.equation, *factors = inputs
+    ctx.save_for_backward(*factors)
+
+
+def _products_backward(ctx: Any, g: Tensor) -> tuple:
+    """Each factor's gradient is the answer's times the other: the equation with its parts in other places."""
+    a, b = ctx.saved_tensors
+    given, answer = ctx.equation.split("->")
+    left, right = given.split(",")
+    to_a = _products_op(f"{answer},{right}->{left}", g, b.conj().resolve_conj()) if ctx.needs_input_grad[1] else None
+    to_b = _products_op(f"{answer},{left}->{right}", g, a.conj().resolve_conj()) if ctx.needs_input_grad[2] else None
+    return None, to_a, to_b
+
+
+_products_op.register_autograd(_products_backward, setup_context=_keep_factors)

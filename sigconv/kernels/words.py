@@ -4,6 +4,9 @@ A token's part in a sum is a row of the weight; those of neighbouring taps are a
 tokens can spell: 24 taps over four letters are eight rows to add in place of 96 products. Of the best windows the
 places are kept, and a gradient goes there alone.
 
+On CUDA _word_triton.py sums and searches, _word_back_triton.py gathers the weight's gradient; all that the loops here
+do has a kernel there.
+
 Roofline: reads of the first cache, one vector of filters a word; the tables of 32 filters and three letters stay there.
 """
 
@@ -15,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigconv.kernels import _triton as shared
+from sigconv.kernels import _word_back_triton as back
 from sigconv.kernels import _word_loops as loops
 from sigconv.kernels import _word_triton as triton
 from sigconv.kernels._axis import at_hand
@@ -23,14 +28,16 @@ from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
 from sigconv.kernels._state import readable
 from sigconv.kernels._word_layout import Layout, letters, run
-from sigconv.kernels._word_tables import matched, put_back, search, spelled, window_count
+from sigconv.kernels._word_tables import matched, search, spelled, window_count
 
 MOST = 1 << 30  # places of a sequence, and offsets into a table: numbers of 32 bits
 PARTS = 4  # of all windows, whose gradients are summed apart: as many however many threads there are
 
 
 def usable(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the CPU's loops may take these: one axis of tokens, float32 or float64 weights, with numba."""
+    """Whether a kernel may take these: one axis of tokens; on a CPU float32 or float64 weights, with numba."""
+    if triton.usable(x, weight, bias):
+        return True
     if weight.ndim != 3 or x.ndim != 2 or 0 in weight.shape or x.shape[0] == 0 or x.device.type != "cpu":
         return False
     if max(x.shape[1], weight.shape[1] * BYTES) >= MOST:
@@ -55,7 +62,7 @@ def best_match(
 
     The gradient goes to the first of equal windows.
     """
-    if usable(x, weight, bias) or triton.usable(x, weight, bias):
+    if usable(x, weight, bias):
         return _best(x, weight, bias, stride, before, after, dilation)[0]
     return twin(x, weight, bias, stride, before, after, dilation)
 
@@ -92,6 +99,9 @@ def _sums(
     return y
 
 
+shared.kernel_of(_sums)(triton.sums)
+
+
 @_sums.register_fake
 def _sums_empty(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, before: int, after: int, dilation: int
@@ -113,6 +123,9 @@ def _spread(g: Tensor, x: Tensor, size: list[int], stride: int, before: int, aft
 
     run(work, lay.blocks * PARTS, lay.effort)
     return torch.from_numpy(np.ascontiguousarray(into.sum(0)[:, :-1]))
+
+
+shared.kernel_of(_spread)(back.spread)
 
 
 @_spread.register_fake
@@ -168,7 +181,7 @@ def _best(
     return y, place.long()
 
 
-_best.register_kernel("cuda")(triton.best)
+shared.kernel_of(_best)(triton.best)
 
 
 @_best.register_fake
@@ -190,11 +203,7 @@ def _put(
     return into
 
 
-@_put.register_kernel("cuda")
-def _put_cuda(
-    g: Tensor, x: Tensor, where: Tensor, size: list[int], stride: int, before: int, after: int, dilation: int
-) -> Tensor:
-    return put_back(g, spelled(x, size[1], before, after), size, where, stride, dilation)
+shared.kernel_of(_put)(back.put)
 
 
 @_put.register_fake

@@ -1,12 +1,14 @@
 """Measuring a cost table: every method over a grid of problems, its operations priced by least squares.
 
 A method's predicted time is a sum of operations times prices, none below zero; prices are fitted to relative errors, so
-that small problems count as much as large ones. What cannot be measured here keeps the price it had.
+that small problems count as much as large ones. What cannot be measured here keeps the price it had: of this device,
+or of any GPU.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import torch
 from sigconv.methods import _prices
 from sigconv.methods._call import _whole, describe
 from sigconv.methods._factors import Factors
-from sigconv.methods._plan import METHODS
+from sigconv.methods._plan import HALVES, METHODS
 
 # batch, in, out, groups, size, kernel_size, stride
 GRID: tuple[tuple[int, int, int, int, tuple[int, ...], tuple[int, ...], int], ...] = (
@@ -48,20 +50,28 @@ GRID: tuple[tuple[int, int, int, int, tuple[int, ...], tuple[int, ...], int], ..
 )
 LONGEST = 1.5  # seconds predicted: dearer problems are left out
 REPEATS = 3
+LAUNCHES = 10  # repeats on a GPU, where most calls are over before their times are alike
 
 
 def calibrate(device: str = "cpu", progress: Callable[[int, int], None] = lambda done, of: None) -> dict[str, Any]:
-    """A cost table measured on this machine, for _prices.save; about two minutes. progress is told (done, of)."""
-    table = json.loads(_prices.shipped().read_text(encoding="utf-8"))
+    """A cost table measured on this machine, for _prices.save; about two minutes. progress is told (done, of).
+
+    Prices of a GPU stand under its name; those of other devices are as they are in the table in force.
+    """
+    where = torch.device(device)
+    prices: dict[str, Any] = copy.deepcopy(dict(_prices.table()[0]))
+    name = _prices.card(where) or where.type
+    found: dict[str, dict[str, dict[str, float]]] = prices.setdefault(name, copy.deepcopy(prices[_prices.ANY]))
     jobs = [(dtype, method) for dtype in (torch.float32, torch.float64) for method in METHODS]
-    found: dict[str, dict[str, dict[str, float]]] = table["seconds"].setdefault(device, {})
+    if where.type == "cuda":
+        jobs += [(dtype, "direct") for dtype in HALVES]  # the others have them in float32 first
     for done, (dtype, method) in enumerate(jobs):
         progress(done, len(jobs))
         rows = list(_measured(method, dtype, device))
         kept = found.setdefault(str(dtype).removeprefix("torch."), {}).get(method, {})
         found[str(dtype).removeprefix("torch.")][method] = kept | fit(rows)
     progress(len(jobs), len(jobs))
-    return table
+    return {"version": 1, "seconds": prices}
 
 
 def _measured(method: str, dtype: torch.dtype, device: str) -> Iterator[tuple[dict[str, float], float]]:
@@ -83,20 +93,22 @@ def _measured(method: str, dtype: torch.dtype, device: str) -> Iterator[tuple[di
         if (hasattr(chosen, "refused") and chosen.refused(problem)) or chosen.memory(problem) > 2 << 30:
             continue
         operations = chosen.cost(problem)
-        if _prices.seconds(method, operations, dtype, device) > LONGEST:
+        if _prices.seconds(method, operations, dtype, problem.device, problem.card) > LONGEST:
             continue
         run = lambda x=x, weight=weight, o=options | {"groups": groups}: _whole(x, weight, None, o, method, True)
-        yield operations, seconds(run, device)
+        with contextlib.suppress(torch.OutOfMemoryError):  # of a GPU that is small, or not alone
+            taken = seconds(run, device, LAUNCHES if problem.device == "cuda" else REPEATS)
+            yield operations, taken
 
 
 def seconds(run: Callable[[], Any], device: str = "cpu", repeats: int = REPEATS) -> float:
-    """The median time of a call, after one that does not count."""
+    """The median time of a call, after one that does not count; on a GPU until the device is done with it."""
     times = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()
         run()
-        if device == "cuda":
-            torch.cuda.synchronize()
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() - begun)
     return statistics.median(times[1:])
 

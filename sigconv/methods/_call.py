@@ -14,15 +14,16 @@ from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels._state import readable
+from sigconv.methods import _prices
 from sigconv.methods._backward import Guarded
 from sigconv.methods._factors import Factors
 from sigconv.methods._guard import Guard
-from sigconv.methods._plan import METHODS, plan
+from sigconv.methods._plan import HALVES, METHODS, as_summed, plan
 from sigconv.methods._problem import Problem
 from sigconv.methods._regions import section, slabs
 
 MOST = 2**31 - 1  # values of a tensor that torch's own routines are trusted with (N14)
-HALVES = (torch.float16, torch.bfloat16)
+LESS = 8  # times the memory is halved for a call that found too little
 REAL = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 Options = dict[str, Any]  # stride, margins, dilation, groups
 
@@ -46,11 +47,12 @@ def correlate(
         return _complex(
             x, weight.dense() if isinstance(weight, Factors) else weight, bias, options, method, memory, kept
         )
-    dtype = weight.dtype
-    if dtype in HALVES and not (x.device.type == "cuda" and method in ("auto", "direct")):
-        x = x.float() if x.is_floating_point() else x
-        weight, bias = weight.to(torch.float32), None if bias is None else bias.float()
-    return _real(x, weight, bias, options, method, memory, kept).to(dtype)
+    try:
+        return _real(x, weight, bias, options, method, memory, kept).to(weight.dtype)
+    except torch.OutOfMemoryError:
+        if method != "auto" or memory is not None or not _divisible(x, weight, bias):
+            raise
+    return _in_less(x, weight, bias, options).to(weight.dtype)  # here, where nothing holds what was half made
 
 
 def precision(dtype: torch.dtype) -> torch.dtype:
@@ -58,8 +60,11 @@ def precision(dtype: torch.dtype) -> torch.dtype:
     return REAL.get(dtype, dtype)
 
 
-def describe(x: Tensor, weight: Tensor | Factors, options: Options, device: str = "", kept: int = 0) -> Problem:
+def describe(
+    x: Tensor, weight: Tensor | Factors, options: Options, device: torch.device | None = None, kept: int = 0
+) -> Problem:
     """The problem as the planner sees it: a complex number is two real ones; kept bytes are there before it starts."""
+    device = device or x.device
     tokens = not (x.is_floating_point() or x.is_complex())
     dtype = precision(weight.dtype)
     return Problem(
@@ -68,8 +73,9 @@ def describe(x: Tensor, weight: Tensor | Factors, options: Options, device: str 
         out_channels=weight.shape[0] * (2 if weight.dtype.is_complex else 1),
         size=tuple(x.shape[1 if tokens else 2 :]),
         kernel_size=tuple(weight.shape[2:]),
-        dtype=torch.float32 if dtype in HALVES else dtype,
-        device=device or x.device.type,
+        dtype=torch.float32 if dtype in HALVES and device.type != "cuda" else dtype,
+        device=device.type,
+        card=_prices.card(device) if device.type == "cuda" else "",
         kept=kept,
         rank=weight.rank if isinstance(weight, Factors) else 0,
         tokens=tokens,
@@ -99,6 +105,9 @@ def _real(
         method, parts = chosen.method, chosen.parts
     elif live or memory is not None:
         parts = _parts_of(method, describe(x, weight, options, kept=kept), memory)
+    if weight.dtype in HALVES and not (method == "direct" and x.device.type == "cuda"):
+        x = x.float() if x.is_floating_point() else x
+        weight, bias = weight.to(torch.float32), None if bias is None else bias.float()
     if isinstance(weight, Factors) and method != "separable":
         weight = weight.dense()
     if tokens and live and method != "lookup" and isinstance(weight, Tensor) and not torch.isfinite(weight).all():
@@ -115,11 +124,47 @@ def _real(
 
 def _parts_of(method: str, problem: Problem, memory: int | None) -> int:
     """Into how many parts a method asked for by name must go; ValueError where it cannot be had."""
-    chosen = METHODS[method]
+    chosen, problem = METHODS[method], as_summed(method, problem)
     reason = chosen.refused(problem) if hasattr(chosen, "refused") else ""
     if reason:
         raise ValueError(f"method {method!r} {reason}")
     return 1 if memory is None else -(-(problem.kept + chosen.memory(problem)) // memory)
+
+
+def _divisible(x: Tensor, weight: Tensor | Factors, bias: Tensor | None) -> bool:
+    """Whether a call that found too little memory may be done again in parts.
+
+    Not where gradients are wanted: parts would keep for the backward pass what the whole keeps, and there each would
+    make a gradient as large as the input.
+    """
+    given = (x, bias, *((weight,) if isinstance(weight, Tensor) else weight.tensors))
+    wanted = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)
+    return readable(*given) and not wanted
+
+
+def _in_less(x: Tensor, weight: Tensor | Factors, bias: Tensor | None, options: Options) -> Tensor:
+    """In parts that take half of the memory there is, and half of that, …; or one line that says what it would need."""
+    chosen = plan(describe(x, weight, options), True)
+    free = _free(x.device)
+    memory = chosen.memory if free is None else min(chosen.memory, free)
+    for _ in range(LESS):
+        memory = max(memory // 2, 1)
+        try:
+            return _real(x, weight, bias, options, "auto", memory, 0)
+        except torch.OutOfMemoryError:
+            pass
+    there = "" if free is None else f", of which {free / 2**20:,.1f} MiB are free"
+    raise torch.OutOfMemoryError(
+        f"conv of x {tuple(x.shape)} with weight {tuple(weight.shape)} needs about {chosen.memory / 2**20:,.1f} MiB of "
+        f"{x.device}{there}, and does not fit in parts of {memory / 2**20:,.1f} MiB either: free some, or give less"
+    )
+
+
+def _free(device: torch.device) -> int | None:
+    """Bytes that a GPU still has, those included that torch holds and does not use; None of other devices."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def _whole(x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, exact: bool) -> Tensor:

@@ -142,8 +142,9 @@ def _chain(w: Tensor, tol: float) -> list[Tensor]:
     if w.ndim == 1:
         return [w[:, None]]
     u, s, vh = torch.linalg.svd(w.reshape(w.shape[0], -1), full_matrices=False)
-    tail = s.square().flip(0).cumsum(0).flip(0).sqrt()
-    rank = max(int((tail > tol / math.sqrt(w.ndim) * s.norm()).sum()), 1)
+    sizes = s.cpu()  # a number is read here anyway, and on a GPU torch has no sums that run the same way every time
+    tail = sizes.square().flip(0).cumsum(0).flip(0).sqrt()
+    rank = max(int((tail > tol / math.sqrt(w.ndim) * sizes.norm()).sum()), 1)
     columns: list[list[Tensor]] = [[] for _ in w.shape]
     for r in range(rank):
         inner = _chain(vh[r].reshape(w.shape[1:]), tol)

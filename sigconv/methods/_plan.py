@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import math
@@ -22,6 +23,7 @@ METHODS: Mapping[str, ModuleType] = {
     if not found.name.startswith("_")
 }
 
+HALVES = (torch.float16, torch.bfloat16)
 PLAIN = ("direct", "separable", "lookup")  # what auto takes without a look at values or prices, the last that fits
 
 
@@ -36,7 +38,10 @@ def plan(problem: Problem, guarded: bool, memory: int | None = None) -> Plan:
 
 @functools.lru_cache(maxsize=4096)
 def _plan(problem: Problem, guarded: bool, memory: int | None, prices: str, threads: int) -> Plan:
-    """The plan for a cost table and a number of threads, which memory depends on."""
+    """The plan for a cost table and a number of threads, which memory depends on.
+
+    Prices of a GPU are its own where they were measured, else those of any.
+    """
     del threads
     rows = tuple(_candidate(name, problem, guarded) for name in METHODS)
     fair = [row for row in rows if not row.refused]
@@ -46,24 +51,38 @@ def _plan(problem: Problem, guarded: bool, memory: int | None, prices: str, thre
     why = "the cheapest by prediction of those that keep the error gate"
     if not METHODS[best.method].EXACT:
         why += "; outputs its error might reach are summed directly (value guard)"
+    if problem.device == "cuda" and not _prices.measured(problem.card):
+        why += ", which no one measured on this GPU: sigconv doctor --calibrate --device cuda does"
     if memory is not None and best is not min(fair, key=lambda row: row.seconds):
         why += "; the cheapest of all needs more memory than allowed"
     return Plan(best.method, rows, why, parts, prices)
 
 
+def as_summed(name: str, problem: Problem) -> Problem:
+    """The problem in the precision a method does it in: halves are float32 to all but direct (N5)."""
+    wide = problem.dtype in HALVES and name != "direct"
+    return dataclasses.replace(problem, dtype=torch.float32) if wide else problem
+
+
 def _candidate(name: str, problem: Problem, guarded: bool) -> Candidate:
-    method = METHODS[name]
+    method, problem = METHODS[name], as_summed(name, problem)
     refused = method.refused(problem) if hasattr(method, "refused") else ""
     if name == "windows":
         refused = "the definition: every window is written out"
     elif not (method.EXACT or refused):
         refused = _no_spectra(method, problem, guarded)
-    price = _prices.seconds(name, method.cost(problem), problem.dtype, problem.device) if not refused else 0.0
+    price = 0.0
+    if not refused:
+        price = _prices.seconds(name, method.cost(problem), problem.dtype, problem.device, problem.card)
     return Candidate(name, price, problem.kept + method.memory(problem) if not refused else 0, refused)
 
 
 def _no_spectra(method: ModuleType, problem: Problem, guarded: bool) -> str:
-    """Why spectra are not to be trusted here, if so."""
+    """Why spectra are not to be trusted here, if so.
+
+    On a GPU transforms are in the precision of the answer, so the guard's cells would be a few samples each: more work
+    than the transforms; and every call would wait for the device to say which outputs to mend.
+    """
     if problem.device not in ("cpu", "meta"):
         return "the value guard looks at values on a CPU only"
     if not guarded:

@@ -26,6 +26,7 @@ class Problem:
     dilation: tuple[int, ...]
     dtype: torch.dtype
     device: str
+    card: str = ""  # a GPU's name
     rank: int = 0  # of the factors the weight was given as
     tokens: bool = False  # x is integers without a channel axis
     kept: int = 0  # bytes made before the method starts

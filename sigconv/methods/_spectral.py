@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sigconv import nd
+from sigconv.kernels import precise
 from sigconv.kernels._memory import empty
 from sigconv.kernels._state import readable
 from sigconv.kernels._threads import share
@@ -158,7 +159,10 @@ def _product(spectrum: Tensor, response: Tensor, in_place: bool) -> Tensor:
         for c in range(1, channels):
             total = total + spectrum[:, :, None, c] * response[:, :, c]
         return total
-    return torch.einsum("bgcn...,goc...->bgon...", spectrum, response.squeeze(3))
+    summed, filters = "bgcn...,goc...->bgon...", response.squeeze(3)
+    if precise.rounds_products(spectrum, filters):
+        return precise.products(summed, spectrum, filters)
+    return torch.einsum(summed, spectrum, filters)
 
 
 def cost(problem: Problem, blocking: Blocking) -> dict[str, float]:

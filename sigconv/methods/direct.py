@@ -1,4 +1,4 @@
-"""The sum itself: by torch's convolution on one to three axes, or by our own kernel where channels are few.
+"""The sum itself: by torch's convolution on one to three axes, or by our own kernels where channels are few.
 
 Further axes have their taps folded into the channels: a kernel of K taps along a leading axis is K times as many input
 channels of a kernel without that axis, so one call of torch does the work, whatever the number of axes.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.kernels import precise, taps
+from sigconv.kernels import depthwise, precise, taps
 from sigconv.kernels._layout import slab
 from sigconv.kernels._numba import numba_at_hand
 from sigconv.kernels._state import readable
@@ -25,6 +25,7 @@ LOCAL = True
 MOST = 3  # axes torch has a convolution for
 LANES = 32  # output channels a group from which torch's matrix products are at full speed
 WORTH = 1 << 20  # multiply-accumulates below which torch's call is over before a kernel has begun
+DEPTHWISE = (3, 4)  # axes on which torch's depthwise layers are slow on CUDA: pytorch#37406, and folded axes
 ROOM = 8 << 20  # bytes of a thread's slab: more would fall out of its cache
 
 
@@ -43,6 +44,9 @@ def correlate(
         shape = _Shape.of(x, weight, stride, margins, dilation, groups)
         if shape.by_taps():
             return taps.shifted_sums(x, weight, bias, margins, dilation)
+    alone = weight.shape[1] == 1 < groups and weight.ndim - 2 in DEPTHWISE
+    if alone and depthwise.usable(x, weight, bias):
+        return depthwise.depthwise(x, weight, bias, stride, margins, dilation)
     padding = nd.symmetric(margins)
     if padding is None:
         x, padding = nd.pad(x, margins), [0] * len(margins)

@@ -1,8 +1,8 @@
 """Tokens looked up: integers in place of one-hot channels, sums of table rows in place of products.
 
 A token's contribution to a tap is a row of the weight. Neighbouring taps along the last axis share one table of all
-their words, a k-mer table: 24 taps over four letters are eight rows to add in place of 96 products. On one axis of a
-CPU the loops of kernels/words.py add them; torch does elsewhere.
+their words, a k-mer table: 24 taps over four letters are eight rows to add in place of 96 products. On one axis the
+kernels of kernels/words.py add them; torch does elsewhere.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from sigconv.kernels._lanes import lanes
 from sigconv.kernels._memory import KINDS
 from sigconv.kernels._numba import numba_at_hand
 from sigconv.kernels._state import readable
+from sigconv.kernels._triton import at_hand as triton_at_hand
 from sigconv.kernels._word_tables import numbers, tables, word
 from sigconv.methods._problem import Problem
 
 EXACT = True
 LOCAL = True
+LINE = 32  # filters whose sums a GPU's multiprocessor reads at once
 
 
 def correlate(
@@ -100,7 +102,7 @@ def _words(problem: Problem) -> tuple[int, int]:
 
 def _by_kernel(problem: Problem) -> bool:
     """Whether the kernel will do it, as far as shapes tell."""
-    here = problem.device in ("cpu", "meta") and numba_at_hand()
+    here = triton_at_hand() if problem.device == "cuda" else problem.device in ("cpu", "meta") and numba_at_hand()
     return here and len(problem.kernel_size) == 1 and problem.dtype in KINDS
 
 
@@ -109,7 +111,7 @@ def cost(problem: Problem) -> dict[str, float]:
     words, rows = _words(problem)
     windows = problem.outputs // max(problem.out_channels, 1)
     if _by_kernel(problem):
-        blocks = -(-problem.out_channels // lanes(KINDS[problem.dtype]))
+        blocks = -(-problem.out_channels // (LINE if problem.device == "cuda" else lanes(KINDS[problem.dtype])))
         vectors = {"kernel_vector": windows * words * blocks, "kernel_row": rows * blocks}
         return {"kernel_call": 1, "kernel_moved": problem.outputs, **vectors}
     return {"call": 1, "gathered": problem.outputs * words, "word": windows * words, "row": rows * problem.out_channels}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.kernels import precise
 from sigconv.methods._problem import Problem
 
 EXACT = True
@@ -35,7 +36,9 @@ def correlate(
     size = tuple(x.shape[2:])
     h = matrix(weight, size, stride=stride, margins=margins, dilation=dilation, groups=groups, modes=modes)
     positions = nd.output_size(size, weight.shape[2:], stride, dilation, margins)
-    y = (x.flatten(1) @ h.mT).reshape(x.shape[0], weight.shape[0], *positions)
+    rows = x.flatten(1)
+    y = precise.products("bk,ok->bo", rows, h) if precise.rounds_products(rows, h) else rows @ h.mT
+    y = y.reshape(x.shape[0], weight.shape[0], *positions)
     return y if bias is None else y + nd.per_channel(bias, len(size))
 
 
@@ -55,14 +58,20 @@ def matrix(
         axes = zip(size, weight.shape[2:], stride, dilation, margins, modes, strict=True)
         for n, taps, step, gap, margin, mode in axes:
             chosen = _selection(n, taps, step, gap, margin, mode, weight)
-            part = torch.tensordot(
-                part, chosen, ([2], [0])
-            )  # one axis of taps becomes one of positions, one of samples
+            part = _selected(part, chosen)  # one axis of taps becomes one of positions, one of samples
         ndim = len(tuple(size))
         order = [0, *range(2, 2 + 2 * ndim, 2), 1, *range(3, 3 + 2 * ndim, 2)]
         part = part.permute(order)
         blocks.append(part.reshape(math.prod(part.shape[: 1 + ndim]), math.prod(part.shape[1 + ndim :])))
     return torch.block_diag(*blocks) if groups > 1 else blocks[0]
+
+
+def _selected(part: Tensor, chosen: Tensor) -> Tensor:
+    """The sum over the third axis of one and the first of the other."""
+    if not precise.rounds_products(part, chosen):
+        return torch.tensordot(part, chosen, ([2], [0]))
+    axes = "abcdefghijklmnopqrstuvwx"[: part.ndim]
+    return precise.products(f"{axes},{axes[2]}yz->{axes[:2]}{axes[3:]}yz", part, chosen)
 
 
 def _selection(

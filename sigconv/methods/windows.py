@@ -12,6 +12,7 @@ import math
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.kernels import precise
 from sigconv.methods._problem import Problem
 
 EXACT = True
@@ -36,7 +37,9 @@ def correlate(
     rows = seen.unflatten(1, (groups, channels)).movedim(2, 2 + ndim)  # batch, groups, *positions, channels, *kernel
     rows = rows.flatten(3 + ndim - 1).flatten(2, 1 + ndim)
     columns = weight.reshape(groups, out_channels // groups, channels * math.prod(kernel_size)).mT
-    y = (rows @ columns).mT.reshape(x.shape[0], out_channels, *positions)
+    loose = precise.rounds_products(rows, columns)
+    y = precise.products("bgpk,gko->bgpo", rows, columns) if loose else rows @ columns
+    y = y.mT.reshape(x.shape[0], out_channels, *positions)
     return y if bias is None else y + nd.per_channel(bias, ndim)
 
 

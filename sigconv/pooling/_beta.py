@@ -1,18 +1,16 @@
-"""What the poolings between mean and maximum share: how sharp they are, and their exponents."""
+"""What the poolings between mean and maximum share: how sharp they are, and what stands around their input."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sigconv import nd
-from sigconv.kernels import extremes
+from sigconv.kernels import _triton as triton
 from sigconv.pooling._derive import Pool
-from sigconv.pooling._windows import Windows, inside
+from sigconv.pooling._windows import Windows, inside, real
 
 
 class Beta(Pool):
@@ -36,50 +34,21 @@ class Beta(Pool):
         return {} if self.beta is None else {"beta": self.beta}
 
 
-class Exponents(NamedTuple):
-    """|beta|·(x - extreme) of every tap without a product that could overflow: extreme is the largest, or the smallest
-    where beta is below 0.
+def bordered(x: Tensor, windows: Windows, padding_mode: Any, value: float, name: str) -> tuple[Tensor, list[int]]:
+    """x and its margins' samples before each axis; with its borders, and no margins, where a padding_mode says what
+    stands there.
     """
-
-    turned: Tensor  # x with its borders, negative where beta is; -inf where it does not count
-    largest: Tensor  # of it, in every window, through which no gradient flows; 0 for an infinite one
-    sharpness: Any  # |beta|
-    sign: Any
-
-    @property
-    def extreme(self) -> Tensor:
-        """The value of x that exponents are relative to."""
-        return self.largest * self.sign
-
-    def taps(self, windows: Windows) -> Iterator[Tensor]:
-        """The exponent of every tap, 0 at most."""
-        for tap in windows.taps(self.turned):
-            gone = tap == -math.inf
-            near = torch.where(gone, self.largest, tap) - self.largest
-            yield torch.where(gone, -math.inf, self.sharpness * near)
+    if padding_mode is not None:
+        return nd.pad(real(x, name), windows.margins, padding_mode, value), [0] * len(windows.margins)
+    x = x if triton.usable(x) else real(x, name)  # kernels read halves as they are
+    inside(windows, x.shape[2:])
+    return x, [before for before, _ in windows.margins]
 
 
-def exponents(x: Tensor, windows: Windows, padding_mode: Any, value: float, beta: Any) -> Exponents:
-    """The exponents of x; padded samples have a weight only where a padding_mode says what they are."""
-    beta = per_channel(beta, x)
-    below = (beta < 0) if isinstance(beta, Tensor) else torch.tensor(beta < 0, device=x.device)
-    sign = 1 - 2 * below.to(x.dtype)
-    if padding_mode is None:
-        inside(windows, x.shape[2:])
-        turned = windows.padded(x * sign, None, 0.0, -math.inf)
-    else:
-        bordered = nd.pad(x, windows.margins, padding_mode, value) * sign
-        turned = nd.pad(bordered, windows.overhang, "constant", -math.inf)
-    largest = extremes.largest(turned.detach(), *windows[:3])
-    return Exponents(turned, torch.where(largest.isinf(), 0.0, largest), beta * sign, sign)
-
-
-def per_channel(beta: Any, x: Tensor) -> Any:
-    """beta ready to meet (batch, channels, *space)."""
-    if not isinstance(beta, Tensor) or beta.ndim == 0:
-        return beta.to(x.dtype) if isinstance(beta, Tensor) else beta
-    if tuple(beta.shape) != (x.shape[1],):
+def each(beta: Any, x: Tensor) -> Any:
+    """beta, refused if it is neither one number nor one a channel."""
+    if isinstance(beta, Tensor) and beta.ndim and tuple(beta.shape) != (x.shape[1],):
         raise ValueError(
             f"beta has shape {tuple(beta.shape)}: expected one number, or ({x.shape[1]},), one per channel"
         )
-    return nd.per_channel(beta.to(x.dtype), x.ndim - 2)
+    return beta

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -29,14 +28,6 @@ class Windows(NamedTuple):
     def samples(self) -> int:
         """Samples of a window."""
         return math.prod(self.kernel_size)
-
-    def taps(self, x: Tensor) -> Iterator[Tensor]:
-        """A padded x as each tap of a window sees it: (…, *positions), views, in the order of memory."""
-        rows = list(zip(self.positions, self.stride, self.dilation, strict=True))
-        for tap in itertools.product(*map(range, self.kernel_size)):
-            inner = (slice(t * d, t * d + (p - 1) * s + 1, s) for t, (p, s, d) in zip(tap, rows, strict=True))
-            places: Any = (..., *inner)
-            yield x[places]
 
     def padded(self, x: Tensor, padding_mode: Any, value: Any, outside: float) -> Tensor:
         """x with its borders. Where padding_mode is None, and over the end in ceil_mode, stands what does not count."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.pooling._beta import Beta, exponents, per_channel
+from sigconv.kernels import soft
+from sigconv.pooling._beta import Beta, bordered, each
 from sigconv.pooling._derive import layer
 from sigconv.pooling._options import sharpness
-from sigconv.pooling._windows import counts, real, resolve
+from sigconv.pooling._windows import real, resolve
 from sigconv.pooling.average import avg_pool
 
 
@@ -52,12 +52,5 @@ def lse_pool(
     if isinstance(beta, Tensor):
         beta = beta.to(wide.dtype)
         beta = beta + (beta == 0) * 1e-8  # the mean, to rounding, and a slope to learn by
-    powers = exponents(wide, windows, padding_mode, value, beta)
-    total: Any = 0.0
-    short: Any = 0.0  # how far the sum is below its number of terms: exact where all are nearly alike
-    for below in powers.taps(windows):
-        total, short = total + below.exp(), short + below.expm1()
-    inner = counts(x, windows, padding_mode is not None).to(wide.dtype)
-    short = (short + (windows.samples - inner)) / inner
-    mean = torch.where(short > -0.5, short.clamp(min=-0.5).log1p(), (total / inner).log())
-    return (powers.extreme + mean / per_channel(beta, wide)).to(x.dtype)
+    seen, before = bordered(x, windows, padding_mode, value, "lse_pool")
+    return soft.logs(seen, each(beta, seen), windows[:3], before, windows.positions).to(x.dtype)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.kernels import extremes, sums
+from sigconv.kernels import _triton as triton
+from sigconv.kernels import norms, sums
 from sigconv.kernels._axis import at_hand
 from sigconv.pooling._derive import layer
 from sigconv.pooling._options import positive
@@ -46,10 +46,12 @@ def lp_pool(
     p = positive(norm_type, "norm_type")
     wide = real(x, "lp_pool")
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
-    padded = windows.padded(wide, padding_mode, value, 0.0)
     share = _share(x, windows, mean)
-    if p not in range(1, sums.POWERS + 1) or padded.dtype != torch.float32 or x.device.type != "cpu":
-        return _norm(padded, windows, p, share).to(x.dtype)
+    halves = padding_mode == "zeros" and triton.usable(x)  # the kernel reads them as they are
+    padded = windows.padded(x if halves else wide, padding_mode, value, 0.0)
+    doubles = p in range(1, sums.POWERS + 1) and padded.dtype == torch.float32 and x.device.type == "cpu"
+    if not doubles or triton.usable(padded):
+        return norms.norms(padded, p, share, *windows[:3]).to(x.dtype)
     if (padded.requires_grad and torch.is_grad_enabled()) or not at_hand(padded):
         total = sums.box_sums(padded.double().abs() ** int(p), *windows[:3])
         some = total != 0  # the root of an empty sum has no slope
@@ -66,19 +68,3 @@ def _share(x: Tensor, windows: Windows, mean: bool) -> Any:
     if not any(after for _, after in windows.overhang):
         return whole
     return windows.samples * whole / counts(x, windows, True).to(real(x, "lp_pool").dtype)
-
-
-def _norm(padded: Tensor, windows: Windows, p: float, share: Any) -> Tensor:
-    """A tap at a time, relative to the largest of the window: the definition, safe for any p."""
-    size = padded.abs()
-    largest = extremes.largest(size if p == math.inf else size.detach(), *windows[:3])
-    if p == math.inf:
-        return largest
-    unit = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-    total: Any = 0.0
-    for tap in windows.taps(size):
-        ratio = tap / unit
-        some = ratio != 0  # the power of a 0 has no slope, nor has the root of an empty sum
-        total = total + torch.where(some, torch.where(some, ratio, 1.0) ** p, 0.0)
-    some = total != 0
-    return torch.where(some, unit * (torch.where(some, total, 1.0) * share) ** (1 / p), 0.0)

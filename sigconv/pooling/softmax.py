@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.pooling._beta import Beta, exponents
+from sigconv.kernels import soft
+from sigconv.pooling._beta import Beta, bordered, each
 from sigconv.pooling._derive import layer
 from sigconv.pooling._options import sharpness
-from sigconv.pooling._windows import real, resolve
+from sigconv.pooling._windows import resolve
 
 
 @layer("SoftmaxPool", Beta)
@@ -42,13 +42,5 @@ def softmax_pool(
     """
     sharpness(beta)
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
-    wide = real(x, "softmax_pool")
-    powers = exponents(wide, windows, padding_mode, value, beta)
-    unit = 2.0 ** -math.ceil(math.log2(windows.samples))  # so small that no sum of samples overflows
-    small = windows.padded(wide * unit, padding_mode, value * unit, 0.0)
-    total: Any = 0.0
-    weighted: Any = 0.0
-    for sample, exponent in zip(windows.taps(small), powers.taps(windows), strict=True):
-        weight = exponent.exp()
-        total, weighted = total + weight, weighted + weight * sample
-    return (weighted / (total * unit)).to(x.dtype)
+    seen, before = bordered(x, windows, padding_mode, value, "softmax_pool")
+    return soft.means(seen, each(beta, seen), windows[:3], before, windows.positions).to(x.dtype)

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
-from sigconv.kernels import extremes
+from sigconv.kernels import _triton as triton
+from sigconv.kernels._triton_pooling import taken
 from sigconv.kernels.blocks import draw
+from sigconv.kernels.expectation import expectations
 from sigconv.pooling._derive import Pool, layer
-from sigconv.pooling._windows import Windows, no_index, origin, real, resolve
+from sigconv.pooling._windows import no_index, origin, real, resolve
 
 
 class Seeded(Pool):
@@ -75,39 +77,21 @@ def stochastic_pool(
     >>> stochastic_pool(torch.tensor([[[1.0, 3.0, -2.0, 0.0]]]), 2, training=False)
     tensor([[[2.5000, 0.0000]]])
     """
-    wide = real(x, "stochastic_pool")
+    halves = padding_mode is None and triton.usable(x)  # kernels read them as they are
+    wide = x if halves else real(x, "stochastic_pool")
     if return_indices:
         if not training:
             raise ValueError("return_indices=True needs training=True: an expectation is no single sample")
         no_index(padding_mode, x.ndim - 2)
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
-    padded = windows.padded(wide, padding_mode, value, 0.0)
     if not training:
-        return _expectation(padded, windows).to(x.dtype)
+        plain = padding_mode is None
+        seen = wide if plain else nd.pad(wide, windows.margins, padding_mode, value)
+        before = [first * plain for first, _ in windows.margins]
+        return expectations(seen, windows[:3], before, windows.positions).to(x.dtype)
+    padded = windows.padded(wide, padding_mode, value, 0.0)
     shape = (*x.shape[:2], *windows.positions)
     drawn = torch.rand(shape, generator=generator, device=generator.device if generator else x.device)
-    place = draw(padded, drawn.to(x.device, wide.dtype), *windows[:3])
-    y = padded.flatten(2).gather(2, place.flatten(2)).unflatten(2, windows.positions).relu().to(x.dtype)
+    place = draw(padded, drawn.to(x.device, triton.SUMS[x.dtype]), *windows[:3])
+    y = taken(padded, place, *windows[:3]).relu().to(x.dtype)
     return (y, origin(x, windows, padding_mode, place)) if return_indices else y
-
-
-def _scale(padded: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
-    """The largest value of every window, 0 at least, and what to divide by so that no sum overflows."""
-    largest = extremes.largest(padded.detach(), *windows[:3]).clamp(min=0)
-    return largest, torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-
-
-def _weight(tap: Tensor, largest: Tensor, unit: Tensor) -> Tensor:
-    """A sample's part in the sum, relative to the largest; where that is infinite only the infinite have one."""
-    return torch.where(largest.isinf(), (tap == largest).to(tap.dtype), tap.clamp(min=0) / unit)
-
-
-def _expectation(padded: Tensor, windows: Windows) -> Tensor:
-    largest, unit = _scale(padded, windows)
-    total: Any = 0.0
-    squares: Any = 0.0
-    for tap in windows.taps(padded):
-        weight = _weight(tap, largest, unit)
-        total, squares = total + weight, squares + weight * weight
-    top = torch.where(largest.isinf(), largest, unit)
-    return torch.where(total != 0, top * (squares / torch.where(total != 0, total, 1.0)), 0.0)

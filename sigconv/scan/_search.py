@@ -13,6 +13,7 @@ import numpy as np
 
 from sigconv import nd
 from sigconv.kernels import motifs as kernel
+from sigconv.kernels._triton import at_hand
 from sigconv.readers import motif as motif_files
 from sigconv.readers.motif import Motif
 from sigconv.scan._hits import Hits
@@ -33,7 +34,8 @@ class Search:
     motifs: a file of them (MEME, JASPAR, TRANSFAC), or Motif objects. threshold: bits, the same for all; or pvalue: the
     least score that chance reaches at a place with that probability, motif by motif (1e-4, if neither is given).
     background: probabilities of A C G T (uniform); pseudocount: added to each cell (0.25); strand: "both",
-    "+" or "-". Raises ValueError with one line for what cannot be, OSError for a file that cannot be read.
+    "+" or "-"; device: "cpu", "cuda", or "auto", which is CUDA where there is one: the same hits, to the bit. Raises
+    ValueError with one line for what cannot be, OSError for a file that cannot be read.
 
     .names and .widths stand by motif, .thresholds by motif and strand, which differ where the background is not the
     same on both; .idle names the motifs that can have no hit.
@@ -52,6 +54,7 @@ class Search:
         pseudocount: float = _scores.PSEUDOCOUNT,
         background: _scores.Background | None = None,
         strand: Strand = "both",
+        device: str = "cpu",
     ) -> None:
         if threshold is not None and pvalue is not None:
             raise ValueError(f"threshold {threshold} and pvalue {pvalue}: one of them says what a hit is, not both")
@@ -59,6 +62,7 @@ class Search:
             raise ValueError(f"threshold {threshold} is not a finite number of bits")
         if strand not in ("both", "+", "-"):
             raise ValueError(f"strand {strand!r} is not one of both, +, -")
+        self.device = _device(device)
         base = _scores.frequencies(background)
         found = motif_files.read(motifs) if isinstance(motifs, str | os.PathLike) else list(motifs)
         if not found:
@@ -75,6 +79,7 @@ class Search:
         self.thresholds = np.broadcast_to(bounds, (len(found), len(strands)))
         self._strands = np.array(strands, np.int8)
         self._plan = kernel.plan([side for both in sides for side in both], self.thresholds.ravel())
+        self._find = kernel.finder(self._plan, self.device)
         able = self._plan.counts.reshape(self.thresholds.shape).max(1) > 0
         self.idle = [name for name, some in zip(self.names, able.tolist(), strict=True) if not some]
 
@@ -92,7 +97,7 @@ class Search:
         return self._found(laid, names, jobs, told or (lambda letters, name: None))
 
     def _found(self, laid: Iterator[Text], names: list[str], jobs: int, told: Told) -> Iterator[Hits]:
-        for text, parts in _ahead(self._look, laid, jobs):
+        for text, parts in _ahead(self._look, laid, jobs if self.device == "cpu" else 1):
             for found in parts:
                 segment = np.searchsorted(text.offsets, found.start, "right") - 1
                 motif, side = np.divmod(found.matrix, len(self._strands))
@@ -103,7 +108,7 @@ class Search:
 
     def _look(self, text: Text) -> Iterator[kernel.Found]:
         """A text's hits, found at once as far as they may be held."""
-        found, held, ready = kernel.find(self._plan, text.tokens, text.own), 0, []
+        found, held, ready = self._find(text.tokens, text.own), 0, []
         for part in found:
             ready.append(part)
             held += len(part.start)
@@ -123,10 +128,11 @@ def stream(
 ) -> Iterator[Hits]:
     """Hits of motifs along sequences in parts of some thousands, in order, in constant memory.
 
-    motifs and options (threshold, pvalue, pseudocount, background, strand): as for Search. sequences: a FASTA file,
-    read in pieces; or (name, sequence) pairs, or a dict of them, of text or tokens. regions: a BED file; hits then lie
-    within the union of its intervals. jobs: threads. told hears of letters done, and of the sequence they are of, as it
-    goes. Raises what the readers raise, one line that names the file, and ValueError for options that cannot be.
+    motifs and options (threshold, pvalue, pseudocount, background, strand, device): as for Search. sequences: a FASTA
+    file, read in pieces; or (name, sequence) pairs, or a dict of them, of text or tokens. regions: a BED file; hits
+    then lie within the union of its intervals. jobs: threads of a CPU. told hears of letters done, and of the sequence
+    they are of, as it goes. Raises what the readers raise, one line that names the file, and ValueError for options
+    that cannot be.
     """
     return Search(motifs, **options).stream(sequences, regions=regions, jobs=jobs, told=told)
 
@@ -146,6 +152,15 @@ def hits(
     join = lambda name, kind: np.concatenate([np.empty(0, kind), *(getattr(part, name) for part in parts)])
     arrays = {name: join(name, kind) for name, kind in kinds.items()}
     return Hits(**arrays, motifs=search.names, sequences=parts[0].sequences if parts else [], widths=search.widths)
+
+
+def _device(device: str) -> str:
+    """The device meant, of cpu, cuda and auto."""
+    if device == "cpu":
+        return device
+    from sigconv.train import devices
+
+    return devices.name(device) if device != "auto" or at_hand() else "cpu"
 
 
 def _ahead(work: Callable[[Text], Any], items: Iterator[Text], jobs: int) -> Iterator[tuple[Text, Any]]:
