@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import numbers
 from typing import Any, NamedTuple
@@ -49,23 +50,49 @@ def resolve(
     groups = nd.count(groups, "groups")
     check(x, weight, bias, groups)
     number(value, "value", imaginary=x.is_complex())
-    ndim = weight.ndim - 2
-    kernel_size = tuple(weight.shape[2:])
+    shape = tuple(x.shape[2 - weight.ndim :]), x.shape[0], weight.shape[0], tuple(weight.shape[2:])
+    asked = stride, padding, padding_mode, dilation
+    again = all(map(_plain, asked)) and not torch.compiler.is_compiling()  # a compiler's sizes may be no numbers
+    return (_remembered if again else _resolved)(*shape, *asked, groups, strict, is_tokens(x))
+
+
+def _resolved(
+    size: tuple[int, ...],
+    batch: int,
+    channels: int,
+    kernel_size: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    padding_mode: Any,
+    dilation: Any,
+    groups: int,
+    strict: bool,
+    tokens: bool,
+) -> Call:
+    """Options for such a space, batch, number of output channels and kernel."""
+    ndim = len(kernel_size)
     stride, dilation = nd.ntuple(stride, ndim, "stride"), nd.ntuple(dilation, ndim, "dilation")
     margins, modes = nd.margins(padding, kernel_size, dilation), nd.border_modes(padding_mode, ndim)
-    size = x.shape[-ndim:]
     dilation = tuple(d if k > 1 else 1 for d, k in zip(dilation, kernel_size, strict=True))  # one tap has no gaps
     positions = nd.output_size(size, kernel_size, stride, dilation, margins, strict=strict)
-    _check_reach(x.shape[0], size, margins, weight.shape[0], positions)
+    _check_reach(batch, size, margins, channels, positions)
     rows = zip(size, margins, nd.spans(kernel_size, dilation), stride, strict=True)
     stride = tuple(min(s, n + b + a - reach + 1) for n, (b, a), reach, s in rows)  # one position is one position
     filled = tuple(((0, 0) if mode == "zeros" else both) for mode, both in zip(modes, margins, strict=True))
     zeros = tuple((both if mode == "zeros" else (0, 0)) for mode, both in zip(modes, margins, strict=True))
-    if is_tokens(x) and "constant" in modes:
+    if tokens and "constant" in modes:
         raise ValueError(
             "padding_mode 'constant' has no meaning for tokens: use 'zeros', or a border that repeats them"
         )
     return Call(stride, dilation, groups, modes, filled, zeros)
+
+
+_remembered = functools.lru_cache(maxsize=4096)(_resolved)  # a layer asks the same again and again
+
+
+def _plain(asked: Any) -> bool:
+    """Whether an option is what it equals: True equals 1, and is none."""
+    return type(asked) in (int, str) or (type(asked) is tuple and all(type(one) is int for one in asked))
 
 
 def _check_reach(batch: int, size: Any, margins: nd.Margins, channels: int, positions: tuple[int, ...]) -> None:

@@ -31,6 +31,8 @@ GRID: tuple[tuple[int, int, int, int, tuple[int, ...], tuple[int, ...], int], ..
     (1, 1, 16, 1, (100_000,), (401,), 1),
     (4, 1, 40, 1, (32_000,), (401,), 160),
     (8, 16, 16, 16, (20_000,), (63,), 1),
+    (4, 256, 256, 256, (1_000,), (9,), 1),
+    (4, 64, 64, 64, (4_000,), (3,), 1),
     (4, 32, 32, 1, (8_000,), (9,), 1),
     (2, 8, 8, 1, (4_000,), (65,), 1),
     (2, 4, 32, 1, (3_000,), (24,), 1),
@@ -39,6 +41,9 @@ GRID: tuple[tuple[int, int, int, int, tuple[int, ...], tuple[int, ...], int], ..
     (1, 1, 8, 1, (256, 256), (41, 41), 1),
     (4, 16, 16, 1, (64, 64), (3, 3), 1),
     (2, 32, 32, 32, (96, 96), (5, 5), 1),
+    (8, 64, 64, 64, (56, 56), (3, 3), 1),
+    (1, 256, 256, 256, (28, 28), (3, 3), 1),
+    (8, 64, 64, 64, (112, 112), (3, 3), 1),
     (1, 8, 8, 1, (64, 64), (9, 9), 2),
     (1, 1, 1, 1, (64, 64, 64), (5, 5, 5), 1),
     (1, 1, 4, 1, (64, 64, 64), (15, 15, 15), 1),
@@ -50,6 +55,7 @@ GRID: tuple[tuple[int, int, int, int, tuple[int, ...], tuple[int, ...], int], ..
 )
 LONGEST = 1.5  # seconds predicted: dearer problems are left out
 REPEATS = 3
+WHILE, MOST_REPEATS = 0.02, 200  # seconds; calls
 LAUNCHES = 10  # repeats on a GPU, where most calls are over before their times are alike
 
 
@@ -102,9 +108,12 @@ def _measured(method: str, dtype: torch.dtype, device: str) -> Iterator[tuple[di
 
 
 def seconds(run: Callable[[], Any], device: str = "cpu", repeats: int = REPEATS) -> float:
-    """The median time of a call, after one that does not count; on a GPU until the device is done with it."""
-    times = []
-    for _ in range(repeats + 1):
+    """The median time of a call, after one that does not count; on a GPU until the device is done with it.
+
+    Calls that are quick are made until they have taken a while together: the first of them are the slow ones.
+    """
+    times: list[float] = []
+    while len(times) <= repeats or (sum(times) < WHILE and len(times) <= MOST_REPEATS):
         begun = time.perf_counter()
         run()
         if torch.device(device).type == "cuda":
@@ -114,7 +123,7 @@ def seconds(run: Callable[[], Any], device: str = "cpu", repeats: int = REPEATS)
 
 
 def fit(rows: list[tuple[dict[str, float], float]]) -> dict[str, float]:
-    """The prices, none below zero, that make the least relative errors.
+    """The prices, none below zero: a call's is that of the quickest, the others make the least relative errors.
 
     >>> fit([({"call": 1, "mac": 0}, 2.0), ({"call": 1, "mac": 10}, 32.0), ({"call": 1, "mac": 20}, 62.0)])
     {'call': 2.0, 'mac': 3.0}
@@ -122,10 +131,13 @@ def fit(rows: list[tuple[dict[str, float], float]]) -> dict[str, float]:
     import numpy as np
     from scipy.optimize import nnls
 
-    names = sorted({name for operations, _ in rows for name in operations})
-    if not names:
-        return {}
-    amounts = np.array([[operations.get(name, 0.0) / taken for name in names] for operations, taken in rows])
-    scale = np.where(amounts.max(0) > 0, amounts.max(0), 1.0)
-    prices, _ = nnls(amounts / scale, np.ones(len(rows)))
-    return {name: float(f"{price / s:.3g}") for name, price, s in zip(names, prices, scale, strict=True)}
+    called = [taken / operations["call"] for operations, taken in rows if operations.get("call")]
+    least = min(called, default=0.0)  # of the smallest: among many other prices a fit would lose it
+    names = sorted({name for operations, _ in rows for name in operations} - {"call"})
+    found = {"call": least} if called else {}
+    if names:
+        amounts = np.array([[operations.get(name, 0.0) / taken for name in names] for operations, taken in rows])
+        left = np.array([1 - least * operations.get("call", 0.0) / taken for operations, taken in rows])
+        scale = np.where(amounts.max(0) > 0, amounts.max(0), 1.0)
+        found |= dict(zip(names, nnls(amounts / scale, left)[0] / scale, strict=True))
+    return {name: float(f"{price:.3g}") for name, price in found.items()}

@@ -7,6 +7,7 @@ channels of a kernel without that axis, so one call of torch does the work, what
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ MOST = 3  # axes torch has a convolution for
 LANES = 32  # output channels a group from which torch's matrix products are at full speed
 WORTH = 1 << 20  # multiply-accumulates below which torch's call is over before a kernel has begun
 DEPTHWISE = (3, 4)  # axes on which torch's depthwise layers are slow on CUDA: pytorch#37406, and folded axes
+MANY, FEW, NEAR = 8, 11, 1 << 22  # channels at least; taps along an axis, and values in and out, at most
 ROOM = 8 << 20  # bytes of a thread's slab: more would fall out of its cache
 
 
@@ -65,6 +67,7 @@ class _Shape(NamedTuple):
     slab: int  # bytes a thread lays out
     dense: bool  # stride 1
     dtype: torch.dtype
+    layers: bool  # a filter to each channel, in the reach of torch's own kernel for that
 
     @classmethod
     def of(cls, x: Tensor, weight: Tensor, stride: tuple, margins: nd.Margins, dilation: tuple, groups: int) -> _Shape:
@@ -73,7 +76,8 @@ class _Shape(NamedTuple):
         outputs = x.shape[0] * math.prod((n - s) // step + 1 for n, s, step in zip(padded, span, stride, strict=True))
         moved = x.numel() + outputs * weight.shape[0]
         laid = slab(padded, span, weight.shape[1], x.element_size())
-        return cls(outputs * weight.numel(), weight.shape[0] // groups, moved, laid, max(stride) == 1, x.dtype)
+        layers = _of_layers(weight.shape, groups, moved, x.dtype)
+        return cls(outputs * weight.numel(), weight.shape[0] // groups, moved, laid, max(stride) == 1, x.dtype, layers)
 
     def by_taps(self) -> bool:
         """Whether the kernel is cheaper by the cost table."""
@@ -86,7 +90,16 @@ class _Shape(NamedTuple):
         return {"shifted_call": 1, "shifted_mac": self.macs, "shifted_moved": self.moved}
 
     def torchs(self) -> dict[str, float]:
+        if self.layers:
+            return {"call": 1, "layer_mac": self.macs, "layer_moved": self.moved}
         return {"call": 1, "lane_mac": self.macs / max(min(self.outs, LANES), 1), "moved": self.moved}
+
+
+def _of_layers(weight: Sequence[int], groups: int, moved: int, dtype: torch.dtype) -> bool:
+    """Whether torch has a kernel at the limit of memory for it: many channels, few taps, what stays in the cache."""
+    outs, inner, *kernel = weight
+    alone = inner == 1 and outs == groups >= MANY
+    return alone and dtype == torch.float32 and max(kernel) <= FEW and moved <= NEAR
 
 
 def _channels_last(x: Tensor) -> bool:
@@ -111,7 +124,9 @@ def _folded(x, weight, bias, extra, stride, padding, dilation, groups) -> Tensor
 def _shape(problem: Problem) -> _Shape:
     moved, outs = problem.inputs + problem.outputs, problem.out_channels // problem.groups
     laid = slab(problem.padded, problem.span, problem.per_group, problem.itemsize)
-    return _Shape(problem.macs, outs, moved, laid, max(problem.stride) == 1, problem.dtype)
+    weight = problem.out_channels, problem.per_group, *problem.kernel_size
+    layers = _of_layers(weight, problem.groups, moved, problem.dtype)
+    return _Shape(problem.macs, outs, moved, laid, max(problem.stride) == 1, problem.dtype, layers)
 
 
 def _by_taps(problem: Problem) -> bool:
