@@ -558,3 +558,32 @@ def test_pl10_a_fractional_factor_is_torchs_in_every_dimension(factor):
     four = x.view(1, 1, 1, 1, 1, 6)
     assert torch.equal(sc.upsample(four, (1, 1, 1, factor)).flatten(), one.flatten())
     torch.testing.assert_close(sc.upsample(four, (1, 1, 1, factor), mode="linear").flatten(), line.flatten())
+
+
+HALVED = {
+    "avg_pool": lambda x: sc.avg_pool(x, 3, 1, padding=1),
+    "max_pool": lambda x: sc.max_pool(x, 3, 1, padding=1),
+    "lp_pool": lambda x: sc.lp_pool(x, 2, 2),
+    "lse_pool": lambda x: sc.lse_pool(x, 2),
+    "softmax_pool": lambda x: sc.softmax_pool(x, 2),
+    "expectation": lambda x: sc.stochastic_pool(x, 2, training=False),
+    "adaptive_avg_pool": lambda x: sc.adaptive_avg_pool(x, 4),
+    "adaptive_max_pool": lambda x: sc.adaptive_max_pool(x, 4),
+}
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("pool", HALVED.values(), ids=HALVED)
+def test_n5_halves_of_any_number_of_axes_are_the_rounded_answer(pool, dtype, ndim):
+    x = torch.randn(1, 2, *[6] * ndim, generator=torch.Generator().manual_seed(ndim)).to(dtype)
+    y = pool(x)
+    assert y.dtype == dtype
+    torch.testing.assert_close(y, pool(x.double()).to(dtype), rtol=torch.finfo(dtype).eps, atol=torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("p", [1, 2, 2.5])
+def test_a_mean_is_finite_where_only_the_sum_is_not(p):
+    large = torch.full((1, 1, 4), 3e38)
+    assert torch.allclose(sc.lp_pool(large, p, 4, mean=True), large[..., :1])
+    assert torch.allclose(sc.lp_pool(large[..., :3], p, 2, mean=True, ceil_mode=True), large[..., :2])

@@ -74,7 +74,8 @@ def avg_pool(
     plain = torch_does(x, windows) if padding_mode == "zeros" and set(windows.dilation) == {1} else None
     if plain is not None:
         pool = nd.primitive("avg_pool", x.ndim - 2)
-        y = pool(x, *windows[:2], plain, ceil_mode, count_include_pad)  # type: ignore[misc]
+        wide = x.float() if x.dtype in HALVES and x.device.type == "cpu" else x  # there torch has none of 3-D halves
+        y = pool(wide, *windows[:2], plain, ceil_mode, count_include_pad).to(x.dtype)  # type: ignore[misc]
     else:
         padded = windows.padded(x, padding_mode, value, 0.0)
         wide = padded.float() if padded.dtype in HALVES else padded

@@ -52,13 +52,13 @@ def lp_pool(
     doubles = p in range(1, sums.POWERS + 1) and padded.dtype == torch.float32 and x.device.type == "cpu"
     if not doubles or triton.usable(padded):
         return norms.norms(padded, p, share, *windows[:3]).to(x.dtype)
-    if (padded.requires_grad and torch.is_grad_enabled()) or not at_hand(padded):
-        total = sums.box_sums(padded.double().abs() ** int(p), *windows[:3])
+    if mean or (padded.requires_grad and torch.is_grad_enabled()) or not at_hand(padded):
+        total = share * sums.box_sums(padded.double().abs() ** int(p), *windows[:3])
         some = total != 0  # the root of an empty sum has no slope
-        y = torch.where(some, torch.where(some, total, 1.0) ** (1 / p), 0.0).to(padded.dtype)
+        y = torch.where(some, torch.where(some, total, 1.0) ** (1 / p), 0.0)
     else:
         y = sums.norms(padded, int(p), *windows[:3])
-    y = y if isinstance(share, float) and share == 1 else y * share ** (1 / p)
+        y = y if isinstance(share, float) and share == 1 else y * share ** (1 / p)
     return y.to(x.dtype)
 
 
