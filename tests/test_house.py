@@ -170,6 +170,16 @@ def test_a_first_call_loads_no_more_than_it_needs():
     assert loaded(code) == {"torch", "numpy"}
 
 
+def test_a_first_kernel_loads_neither_a_compiler_of_torchs_nor_triton():
+    code = "import sys, torch, sigconv as sc\nfrom sigconv.filters import haar\n"
+    code += "sc.conv(torch.ones(1, 1, 2**18), torch.ones(1, 1, 31))\n"
+    code += "x = torch.ones(2, 2, 64, 64); sc.max_pool(x, 5, 1); sc.lp_pool(x, 3, 5); haar.dwt(x)\n"
+    code += "sc.avg_pool(x.requires_grad_(), 5, dilation=2).sum().backward()\n"
+    code += "print(sorted({'torch._dynamo', 'triton', 'sympy'} & set(sys.modules)))"
+    done = run_python(code)
+    assert done.stdout == "[]\n", done.stderr
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["list", "--json"]])
 def test_help_and_version_load_no_torch(words):
     code = f"import contextlib\nfrom sigconv.cli import main\nwith contextlib.suppress(SystemExit): main({words!r})"

@@ -25,7 +25,7 @@ def test_n6_the_op_is_torchs_convolution_with_its_derivatives(ndim, turned):
     assert torch.autograd.gradgradcheck(f, tensors, fast_mode=True)
     bare = [tensors[0].detach(), tensors[1].detach(), None]
     for case in (tensors, bare):
-        torch.library.opcheck(precise._op, (*case, *options))
+        torch.library.opcheck(precise._op.overload, (*case, *options))
 
 
 def test_the_op_is_one_node_of_a_compiled_graph():
@@ -98,7 +98,7 @@ def test_n6_products_are_einsum_with_its_derivatives(case, dtype):
     torch.testing.assert_close(f(a, b), torch.einsum(equation, a, b))
     assert torch.autograd.gradcheck(f, (a, b), fast_mode=True)
     assert torch.autograd.gradgradcheck(f, (a, b), fast_mode=True)
-    torch.library.opcheck(precise._products_op, (equation, a, b))
+    torch.library.opcheck(precise._products_op.overload, (equation, a, b))
     assert torch.autograd.grad(f(a, b.detach()).abs().sum(), a)[0].shape == a.shape
 
 

@@ -132,7 +132,7 @@ def shifted_sums_of_groups_are_the_cpus():
         x, weight = made(2, 4, *[7] * ndim), made(outs, 4 // groups, *[3] * ndim, seed=1)
         given = x, weight, made(outs, seed=2)
         options = [1] * ndim, [2] * ndim, [2] * ndim
-        true = taps._op._init_fn(*given, *options)
+        true = taps._op.function(*given, *options)
         run = lambda way: derived(lambda *leaves: way(*leaves, *options), given, made(*true.shape, seed=3))  # noqa: B023
         found = run(taps._op)
         same(found, run(taps.twin))
@@ -167,28 +167,28 @@ def pl1_largest_and_drawn_samples_are_those_of_the_cpus_loops_to_the_bit():
         for dtype in (torch.float32, DOUBLE)[row >= len(WINDOWS) :]:
             x = made(2, 1, *space).mul(2).round().to(dtype)
             x.flatten()[::9], x.flatten()[4::11] = torch.nan, torch.inf
-            true = extremes._largest._init_fn(x, *options)
+            true = extremes._largest.function(x, *options)
             torch.testing.assert_close(extremes.largest(x, *options), true, equal_nan=True, rtol=0, atol=0)
             torch.testing.assert_close(blocks.block_largest(x, *options), true, equal_nan=True, rtol=0, atol=0)
-            assert torch.equal(extremes.places(x, *options), extremes._places._init_fn(x, *options))
+            assert torch.equal(extremes.places(x, *options), extremes._places.function(x, *options))
             level = torch.randint(8, true.shape, generator=torch.Generator().manual_seed(1)).to(dtype) / 8  # ties
-            assert torch.equal(blocks.draw(x, level, *options), blocks._draw._init_fn(x, level, *options))
+            assert torch.equal(blocks.draw(x, level, *options), blocks._draw.function(x, level, *options))
             low = -x.nan_to_num(0, 0, 0).abs()  # nothing to draw: the first
-            assert torch.equal(blocks.draw(low, level, *options), blocks._draw._init_fn(low, level, *options))
+            assert torch.equal(blocks.draw(low, level, *options), blocks._draw.function(low, level, *options))
 
 
 @case
 def pl3_box_sums_and_norms_are_those_of_the_cpus_loops():
     for space, options in each_window():
         x = made(2, 1, *space, dtype=torch.float32)
-        torch.testing.assert_close(sums.box_sums(x, *options), sums._sums._init_fn(x, *options), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(sums.box_sums(x, *options), sums._sums.function(x, *options), rtol=1e-6, atol=1e-7)
         for power in (1, 2, 3, 6):
-            true = sums._norms._init_fn(x, power, *options)
+            true = sums._norms.function(x, power, *options)
             torch.testing.assert_close(sums.norms(x, power, *options), true, rtol=2.4e-7, atol=0)
     x = torch.tensor([[[1.0, 2.0, torch.nan, 3.0, torch.inf, 1.0, 0.0, 0.0]]])
     options = [2], [1], [1]
-    torch.testing.assert_close(sums.box_sums(x, *options), sums._sums._init_fn(x, *options), equal_nan=True)
-    torch.testing.assert_close(sums.norms(x, 3, *options), sums._norms._init_fn(x, 3, *options), equal_nan=True)
+    torch.testing.assert_close(sums.box_sums(x, *options), sums._sums.function(x, *options), equal_nan=True)
+    torch.testing.assert_close(sums.norms(x, 3, *options), sums._norms.function(x, 3, *options), equal_nan=True)
 
 
 @case
@@ -278,12 +278,12 @@ def fb4_the_butterfly_is_the_cpus_to_the_bit_and_its_way_back():
             for dtype in (torch.float32, DOUBLE):
                 x = made(2, *size, dtype=dtype)
                 x.flatten()[0] = torch.nan
-                found, true = haar.analysis(x, modes, gap), haar._analysis._init_fn(x, " ".join(modes), gap)
+                found, true = haar.analysis(x, modes, gap), haar._analysis.function(x, " ".join(modes), gap)
                 same(found, true, rtol=0, atol=0, equal_nan=True)
                 if not gap:
                     again = haar.synthesis(found[0], found[1].unbind(0), size)
                     gate = {"rtol": 1e-14, "atol": 1e-15} if dtype == DOUBLE else {"rtol": 1e-6, "atol": 3e-7}
-                    same([again], [haar._synthesis._init_fn(*true, size)], equal_nan=True, **gate)
+                    same([again], [haar._synthesis.function(*true, size)], equal_nan=True, **gate)
                     torch.testing.assert_close(again[1], x[1])
         half = made(2, *size, dtype=torch.bfloat16)
         exact = haar.twin(half.float(), modes)
@@ -339,8 +339,8 @@ def n17_every_op_passes_torchs_own_check():
     assert set(every) == {op for op, _ in _triton.OPS}
     for op, given in every.items():
         leaf = lambda t: t.clone().requires_grad_() if isinstance(t, torch.Tensor) and t.is_floating_point() else t
-        torch.library.opcheck(op, given if op in without else tuple(map(leaf, given)))
-        assert torch._C._dispatch_has_kernel_for_dispatch_key(op._qualname, "CUDA")
+        torch.library.opcheck(op.overload, given if op in without else tuple(map(leaf, given)))
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(op.name, "CUDA")
 
 
 @case

@@ -274,8 +274,8 @@ def n17_the_ops_pass_torchs_own_check():
     }
     for op, each in calls.items():
         assert op in {known for known, _ in _triton.OPS}
-        torch.library.opcheck(op, each, test_utils=("test_schema", "test_faketensor"))
-        assert torch._C._dispatch_has_kernel_for_dispatch_key(op._qualname, "CUDA")
+        torch.library.opcheck(op.overload, each, test_utils=("test_schema", "test_faketensor"))
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(op.name, "CUDA")
 
 
 def test_the_kernels_interpreted_are_their_twins():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
+from sigconv.kernels._op import custom_op
 
 
 def taken(
@@ -24,7 +25,7 @@ def taken(
     return x.flatten(2).gather(2, where.flatten(2)).reshape(where.shape)
 
 
-@torch.library.custom_op("sigconv::take_windows", mutates_args=(), device_types="cuda")
+@custom_op("take_windows", device="cuda")
 def _take(x: Tensor, where: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     return x.flatten(2).gather(2, where.flatten(2)).reshape(where.shape)
 
@@ -34,7 +35,7 @@ def _take_empty(x: Tensor, where: Tensor, kernel_size: list[int], stride: list[i
     return x.new_empty(where.shape)
 
 
-@torch.library.custom_op("sigconv::put_windows", mutates_args=(), device_types="cuda")
+@custom_op("put_windows", device="cuda")
 def put(
     g: Tensor, where: Tensor, size: list[int], kernel_size: list[int], stride: list[int], dilation: list[int]
 ) -> Tensor:
@@ -70,7 +71,7 @@ put.register_autograd(
 )
 
 
-@torch.library.custom_op("sigconv::box_spread", mutates_args=(), device_types="cuda")
+@custom_op("box_spread", device="cuda")
 def spread(g: Tensor, size: list[int], kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     """The adjoint of the sums of windows, for a space of this size."""
     return back.sums(g, size, (kernel_size, stride, dilation))
@@ -91,4 +92,4 @@ def _keep_spread(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 spread.register_autograd(_spread_backward, setup_context=_keep_spread)
 for _op in (_take, put, spread):
-    shared.OPS.append((_op, _op._init_fn))
+    shared.OPS.append((_op, _op.function))

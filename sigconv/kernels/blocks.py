@@ -21,6 +21,7 @@ from sigconv.kernels import _windows_triton as windows
 from sigconv.kernels._axis import SMALL, at_hand
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._threads import share
 
 
@@ -52,7 +53,7 @@ def block_largest(x: Tensor, kernel_size: Sequence[int], stride: Sequence[int], 
     return _block_largest(x.detach(), list(kernel_size), list(stride), list(dilation))
 
 
-@torch.library.custom_op("sigconv::block_largest", mutates_args=(), device_types="cpu")
+@custom_op("block_largest", device="cpu")
 def _block_largest(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     rows = Rows.of(x.shape[2:], kernel_size, stride, dilation)
     y = empty((*x.shape[:2], *rows.size), x)
@@ -135,7 +136,7 @@ def _origins(x: Tensor, positions: Sequence[int], stride: list[int]) -> Tensor:
     return place
 
 
-@torch.library.custom_op("sigconv::draw", mutates_args=(), device_types="cpu")
+@custom_op("draw", device="cpu")
 def _draw(x: Tensor, drawn: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     rows = Rows.of(x.shape[2:], kernel_size, stride, dilation)
     place = torch.empty(drawn.shape, dtype=torch.long)

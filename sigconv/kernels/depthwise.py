@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sigconv import nd
 from sigconv.kernels import _taps_triton as loops
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import taps
+from sigconv.kernels._op import custom_op
 
 
 def usable(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -56,7 +56,7 @@ def twin(
     return convolution(padded, weight, bias, stride, 0, dilation, x.shape[1])
 
 
-@torch.library.custom_op("sigconv::depthwise", mutates_args=(), device_types="cuda")
+@custom_op("depthwise", device="cuda")
 def _sums(
     x: Tensor,
     weight: Tensor,
@@ -78,7 +78,7 @@ def _sums_empty(
     return x.new_empty(x.shape[0], weight.shape[0], *((n + b + a - span) // s + 1 for n, b, a, span, s in rows))
 
 
-@torch.library.custom_op("sigconv::depthwise_input", mutates_args=(), device_types="cuda")
+@custom_op("depthwise_input", device="cuda")
 def _input(
     g: Tensor, weight: Tensor, channels: int, size: list[int], stride: list[int], before: list[int], dilation: list[int]
 ) -> Tensor:
@@ -92,7 +92,7 @@ def _input_empty(
     return g.new_empty(g.shape[0], channels, *size)
 
 
-@torch.library.custom_op("sigconv::depthwise_weight", mutates_args=(), device_types="cuda")
+@custom_op("depthwise_weight", device="cuda")
 def _weight(x: Tensor, g: Tensor, size: list[int], stride: list[int], before: list[int], dilation: list[int]) -> Tensor:
     return loops.tied_sums(x, g, size, stride, before, dilation)
 
@@ -162,4 +162,4 @@ def _keep_weight(ctx: Any, inputs: tuple, output: Tensor) -> None:
 _sums.register_autograd(_sums_backward, setup_context=_keep_sums)
 _input.register_autograd(_input_backward, setup_context=_keep_input)
 _weight.register_autograd(_weight_backward, setup_context=_keep_weight)
-shared.OPS.extend(((_sums, _sums._init_fn), (_input, _input._init_fn), (_weight, _weight._init_fn)))
+shared.OPS.extend(((_sums, _sums.function), (_input, _input.function), (_weight, _weight.function)))

@@ -15,6 +15,7 @@ from sigconv.kernels import _soft_triton as soft
 from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import extremes
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._twins import Options, around, room, second, taps
 
 
@@ -50,7 +51,7 @@ def _weight(tap: Tensor, largest: Tensor, unit: Tensor) -> Tensor:
     return torch.where(largest.isinf(), (tap == largest).to(tap.dtype), tap.clamp(min=0) / unit)
 
 
-@torch.library.custom_op("sigconv::expectations", mutates_args=(), device_types="cuda")
+@custom_op("expectations", device="cuda")
 def _expected(
     x: Tensor,
     kernel_size: list[int],
@@ -68,7 +69,7 @@ def _expected_empty(x: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor]:
     return y, torch.empty_like(y), torch.empty_like(y)
 
 
-@torch.library.custom_op("sigconv::expectations_back", mutates_args=(), device_types="cuda")
+@custom_op("expectations_back", device="cuda")
 def _expected_back(
     g: Tensor,
     x: Tensor,
@@ -110,4 +111,4 @@ def _second(ctx: Any, to_x: Tensor) -> tuple:
 _expected.register_autograd(_backward, setup_context=_keep)
 _expected_back.register_autograd(_second, setup_context=_keep_back)
 for _op in (_expected, _expected_back):
-    shared.OPS.append((_op, _op._init_fn))
+    shared.OPS.append((_op, _op.function))

@@ -24,6 +24,7 @@ from sigconv.kernels._axis import Pass, at_hand
 from sigconv.kernels._doubling import CACHED, in_cache
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._threads import share
 
 
@@ -74,7 +75,7 @@ def _size(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[i
     return [*x.shape[:2], *((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in rows)]
 
 
-@torch.library.custom_op("sigconv::largest", mutates_args=(), device_types="cpu")
+@custom_op("largest", device="cpu")
 def _largest(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     size = _size(x, kernel_size, stride, dilation)
     if max(kernel_size) == 1 and max(stride) == 1:
@@ -126,7 +127,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple:
 _largest.register_autograd(_backward, setup_context=_keep)
 
 
-@torch.library.custom_op("sigconv::put_back", mutates_args=(), device_types="cpu")
+@custom_op("put_back", device="cpu")
 def _put_back(g: Tensor, where: Tensor, room: int) -> Tensor:
     """The adjoint of gather along the last axis: what has the same place adds up, in the order of memory."""
     spread = empty((*g.shape[:2], room), g)
@@ -146,7 +147,7 @@ _put_back.register_autograd(
 )
 
 
-@torch.library.custom_op("sigconv::largest_places", mutates_args=(), device_types="cpu")
+@custom_op("largest_places", device="cpu")
 def _places(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     if 0 in (size := _size(x, kernel_size, stride, dilation)):
         return x.new_empty(size, dtype=torch.long)

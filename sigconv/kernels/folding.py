@@ -16,6 +16,7 @@ from torch import Tensor
 from sigconv.kernels import _folding_triton as loops
 from sigconv.kernels import _triton as shared
 from sigconv.kernels._memory import Scratch
+from sigconv.kernels._op import custom_op
 
 
 def product(found: list[Tensor], spectrum: Tensor, fold: tuple[int, ...], half: bool, scratch: Scratch) -> Tensor:
@@ -43,7 +44,7 @@ def lines(found: Sequence[Tensor], ndim: int) -> bool:
     return len(found) == ndim and found[0].ndim == 3
 
 
-@torch.library.custom_op("sigconv::fold_product", mutates_args=(), device_types="cuda")
+@custom_op("fold_product", device="cuda")
 def _op(spectrum: Tensor, found: list[Tensor], fold: list[int]) -> Tensor:
     y = _empty(spectrum, found, fold)
     loops.run(spectrum.contiguous(), [f.contiguous() for f in found], y, fold, lines(found, len(fold)))
@@ -95,4 +96,4 @@ def _folded(product: Tensor, fold: tuple[int, ...]) -> Tensor:
     return product
 
 
-shared.OPS.append((_op, _op._init_fn))
+shared.OPS.append((_op, _op.function))

@@ -24,6 +24,7 @@ from sigconv.kernels import _haar_triton as loops
 from sigconv.kernels import _triton as triton
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled, numba_at_hand
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._state import readable, transformed
 from sigconv.kernels._threads import share
 
@@ -119,7 +120,7 @@ def _joined(a: Tensor, d: Tensor, dim: int, n: int) -> Tensor:
     return pairs.reshape(*shape[:place], 2 * shape[place], *shape[place + 1 :]).narrow(dim, 0, n)
 
 
-@torch.library.custom_op("sigconv::haar_analysis", mutates_args=(), device_types="cpu")
+@custom_op("haar_analysis", device="cpu")
 def _analysis(x: Tensor, modes: str, gap: int) -> tuple[Tensor, Tensor]:
     ndim = modes.count(" ") + 1
     size = x.shape[x.ndim - ndim :]
@@ -158,7 +159,7 @@ def _beyond(mode: str, n: int, reach: int) -> np.ndarray:
     return (nd.EXTEND[mode](after, n) if mode in nd.EXTEND else torch.full_like(after, -1)).numpy()
 
 
-@torch.library.custom_op("sigconv::haar_synthesis", mutates_args=(), device_types="cpu")
+@custom_op("haar_synthesis", device="cpu")
 def _synthesis(approximation: Tensor, details: Tensor, size: list[int]) -> Tensor:
     x = _synthesis_size(approximation, size, empty)
     if x.numel():

@@ -17,6 +17,7 @@ from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import _windows_triton as windows
 from sigconv.kernels import extremes
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._twins import second, taps
 
 POWERS = 6  # the highest that a float64 holds of any float32: then axes may go one by one
@@ -61,7 +62,7 @@ def twin(
     return torch.where(some, unit * (torch.where(some, total, 1.0) * share) ** (1 / power), 0.0)
 
 
-@torch.library.custom_op("sigconv::window_norms", mutates_args=(), device_types="cuda")
+@custom_op("window_norms", device="cuda")
 def _norms(
     x: Tensor,
     share: Tensor | None,
@@ -96,7 +97,7 @@ def _norms_empty(
     return x.new_empty(windows.size_of(x, kernel_size, stride, dilation), dtype=shared.SUMS[x.dtype])
 
 
-@torch.library.custom_op("sigconv::window_norms_back", mutates_args=(), device_types="cuda")
+@custom_op("window_norms_back", device="cuda")
 def _norms_back(
     g: Tensor,
     x: Tensor,
@@ -144,4 +145,4 @@ def _norms_second(ctx: Any, to_x: Tensor) -> tuple:
 _norms.register_autograd(_norms_backward, setup_context=_keep_norms)
 _norms_back.register_autograd(_norms_second, setup_context=_keep_norms_back)
 for _op in (_norms, _norms_back):
-    shared.OPS.append((_op, _op._init_fn))
+    shared.OPS.append((_op, _op.function))

@@ -21,6 +21,7 @@ from torch import Tensor
 from sigconv import nd
 from sigconv.kernels import _passes_triton as loops
 from sigconv.kernels import _triton as shared
+from sigconv.kernels._op import custom_op
 
 
 def usable(x: Tensor, lines: Sequence[Tensor]) -> bool:
@@ -37,7 +38,7 @@ def parts(t: Tensor) -> Tensor:
     return torch.view_as_real(t.resolve_conj()).movedim(-1, 0) if t.is_complex() else t.unsqueeze(0)
 
 
-@torch.library.custom_op("sigconv::filter_pass", mutates_args=(), device_types="cuda")
+@custom_op("filter_pass", device="cuda")
 def filtered(x: Tensor, filters: Tensor, table: Tensor, before: int, stride: int, positions: int) -> Tensor:
     """Each output's sum of terms along the axis, zeros beyond its ends: (outputs, parts, rows, …, positions, …).
 
@@ -54,7 +55,7 @@ def _filtered_empty(x: Tensor, filters: Tensor, table: Tensor, before: int, stri
     return x.new_empty(size)
 
 
-@torch.library.custom_op("sigconv::filter_last_pass", mutates_args=("y",), device_types="cuda")
+@custom_op("filter_last_pass", device="cuda", mutates_args=("y",))
 def answered(x: Tensor, filters: Tensor, table: Tensor, before: int, stride: int, y: Tensor, output: str) -> None:
     """The same sums along the first axis of space, made into an output and written into y.
 
@@ -104,4 +105,4 @@ def _joined(t: Tensor, dim: int) -> Tensor:
     return torch.complex(*some) if len(some) == 2 else some[0]
 
 
-shared.OPS.extend(((filtered, filtered._init_fn), (answered, answered._init_fn)))
+shared.OPS.extend(((filtered, filtered.function), (answered, answered.function)))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sigconv import nd
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._state import transformed as transformed_away
 
 LOOSE = ("tf32", "bf16")  # float32 of ten bits, or of seven
@@ -160,7 +161,7 @@ def _all(stride: list[int], padding: list[int], dilation: list[int], turned: boo
     return stride, padding, dilation, turned, [0] * len(stride), groups
 
 
-@torch.library.custom_op("sigconv::convolution", mutates_args=())
+@custom_op("convolution")
 def _op(
     x: Tensor,
     weight: Tensor,
@@ -180,7 +181,7 @@ def _like(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tens
     return torch.ops.aten.convolution(x, weight, bias, *_all(*options))
 
 
-@torch.library.custom_op("sigconv::convolution_gradients", mutates_args=())
+@custom_op("convolution_gradients")
 def _gradients_op(
     g: Tensor,
     x: Tensor,
@@ -240,7 +241,7 @@ _op.register_autograd(_backward, setup_context=_keep)
 _gradients_op.register_autograd(_gradients_backward, setup_context=_keep_gradients)
 
 
-@torch.library.custom_op("sigconv::products", mutates_args=())
+@custom_op("products")
 def _products_op(equation: str, a: Tensor, b: Tensor) -> Tensor:
     with kept([torch.backends.cuda.matmul]):
         return torch.einsum(equation, a, b).contiguous()  # never a view of what was given

@@ -18,6 +18,7 @@ from sigconv.kernels import _soft_triton as soft
 from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import extremes, sums
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._twins import Options, around, room, second, taps
 
 
@@ -129,7 +130,7 @@ def _unit(kernel_size: Sequence[int]) -> float:
 # ---- ops
 
 
-@torch.library.custom_op("sigconv::soft_means", mutates_args=(), device_types="cuda")
+@custom_op("soft_means", device="cuda")
 def _soft(
     x: Tensor,
     beta: Tensor,
@@ -149,7 +150,7 @@ def _soft_empty(x: Tensor, beta: Tensor, *options: Any) -> tuple[Tensor, Tensor,
     return y, torch.empty_like(y), torch.empty_like(y)
 
 
-@torch.library.custom_op("sigconv::soft_means_back", mutates_args=(), device_types="cuda")
+@custom_op("soft_means_back", device="cuda")
 def _soft_back(
     g: Tensor,
     x: Tensor,
@@ -203,4 +204,4 @@ def _soft_second(ctx: Any, *to: Any) -> tuple:
 _soft.register_autograd(_soft_backward, setup_context=_keep_soft)
 _soft_back.register_autograd(_soft_second, setup_context=_keep_soft_back)
 for _op in (_soft, _soft_back):
-    shared.OPS.append((_op, _op._init_fn))
+    shared.OPS.append((_op, _op.function))

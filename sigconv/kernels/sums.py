@@ -23,6 +23,7 @@ from sigconv.kernels import _windows_triton as windows
 from sigconv.kernels._axis import Pass, at_hand
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
+from sigconv.kernels._op import custom_op
 
 POWERS = 6  # the highest that a float64 holds of any float32
 
@@ -65,7 +66,7 @@ def _size(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[i
     return [*x.shape[:2], *((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in rows)]
 
 
-@torch.library.custom_op("sigconv::box_sums", mutates_args=(), device_types="cpu")
+@custom_op("box_sums", device="cpu")
 def _sums(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     y = empty(_size(x, kernel_size, stride, dilation), x)
     _passes(x, y, 0, kernel_size, stride, dilation)
@@ -100,7 +101,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple:
 _sums.register_autograd(_backward, setup_context=_keep)
 
 
-@torch.library.custom_op("sigconv::norms", mutates_args=(), device_types="cpu")
+@custom_op("norms", device="cpu")
 def _norms(x: Tensor, power: int, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     y = empty(_size(x, kernel_size, stride, dilation), x)
     _passes(x, y, power, kernel_size, stride, dilation)

@@ -27,6 +27,7 @@ from sigconv.kernels._adjoint import inverted, tied_sum
 from sigconv.kernels._layout import TILE, Layout
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled, numba_at_hand
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._state import transformed
 from sigconv.kernels._threads import share
 
@@ -69,7 +70,7 @@ def _sizes(padded: Tensor, weight: Tensor, dilation: list[int]) -> list[int]:
     return [n - span + 1 for n, span in zip(padded.shape[2:], nd.spans(weight.shape[2:], dilation), strict=True)]
 
 
-@torch.library.custom_op("sigconv::shifted_sums", mutates_args=(), device_types="cpu")
+@custom_op("shifted_sums", device="cpu")
 def _op(
     x: Tensor, weight: Tensor, bias: Tensor | None, before: list[int], after: list[int], dilation: list[int]
 ) -> Tensor:

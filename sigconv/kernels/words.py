@@ -26,6 +26,7 @@ from sigconv.kernels._axis import at_hand
 from sigconv.kernels._lanes import BYTES
 from sigconv.kernels._memory import empty
 from sigconv.kernels._numba import compiled
+from sigconv.kernels._op import custom_op
 from sigconv.kernels._state import readable
 from sigconv.kernels._word_layout import Layout, letters, run
 from sigconv.kernels._word_tables import matched, search, spelled, window_count
@@ -82,7 +83,7 @@ def twin(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, before: in
 # ---- the sums of all windows
 
 
-@torch.library.custom_op("sigconv::word_sums", mutates_args=(), device_types="cpu")
+@custom_op("word_sums", device="cpu")
 def _sums(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, before: int, after: int, dilation: int
 ) -> Tensor:
@@ -110,7 +111,7 @@ def _sums_empty(
     return weight.new_empty(x.shape[0], weight.shape[0], windows)
 
 
-@torch.library.custom_op("sigconv::word_spread", mutates_args=(), device_types="cpu")
+@custom_op("word_spread", device="cpu")
 def _spread(g: Tensor, x: Tensor, size: list[int], stride: int, before: int, after: int, dilation: int) -> Tensor:
     """The adjoint of the sums in the weight, whose shape is size."""
     lay = Layout(x, size, g, stride, before, after, dilation)
@@ -163,7 +164,7 @@ _spread.register_autograd(_spread_backward, setup_context=_keep_spread)
 # ---- the best window of every filter
 
 
-@torch.library.custom_op("sigconv::best_match", mutates_args=(), device_types="cpu")
+@custom_op("best_match", device="cpu")
 def _best(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, before: int, after: int, dilation: int
 ) -> tuple[Tensor, Tensor]:
@@ -191,7 +192,7 @@ def _best_empty(
     return weight.new_empty(x.shape[0], weight.shape[0]), x.new_empty((x.shape[0], weight.shape[0]), dtype=torch.long)
 
 
-@torch.library.custom_op("sigconv::put_match", mutates_args=(), device_types="cpu")
+@custom_op("put_match", device="cpu")
 def _put(
     g: Tensor, x: Tensor, where: Tensor, size: list[int], stride: int, before: int, after: int, dilation: int
 ) -> Tensor:
