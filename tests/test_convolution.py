@@ -189,3 +189,13 @@ def test_errors_carry_value_name_and_remedy_in_one_line(call, message):
     with pytest.raises((ValueError, TypeError), match=message) as caught:
         call(torch.zeros(2, 3, 10), torch.zeros(4, 3, 3))
     assert "\n" not in str(caught.value)
+
+
+def test_n16_sizes_that_are_symbols_are_no_numbers():
+    """make_fx is no compiler to torch.compiler.is_compiling."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    x, weight = torch.randn(1, 2, 9), torch.randn(3, 2, 3)
+    for _ in range(2):
+        traced = make_fx(lambda x, w: sc.conv(x, w, padding=1), tracing_mode="symbolic")(x, weight)
+        torch.testing.assert_close(traced(x, weight), sc.conv(x, weight, padding=1))

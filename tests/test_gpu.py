@@ -256,7 +256,7 @@ def test_what_looks_at_values_is_no_graph_and_the_stream_is_as_it_was():
     f = sc.graphed(lambda x: x * float(x.sum()))
     x, before = torch.ones(3, device="cuda"), torch.cuda.current_stream()
     f(x)
-    with pytest.warns(UserWarning, match="called plainly from here on"):
+    with pytest.warns(UserWarning, match="called plainly where no CUDA graph holds it"):
         assert f(x).tolist() == [3, 3, 3]
     assert torch.cuda.current_stream() == before
     assert f(x + 1).tolist() == [12, 12, 12]

@@ -346,7 +346,9 @@ def test_what_cannot_be_recorded_is_called_plainly_after_one_warning(recorded):
 
     f = sc.graphed(looks)
     f(torch.zeros(2))
-    with pytest.warns(UserWarning, match=r"looks is called plainly from here on: .*operation not permitted") as heard:
+    with pytest.warns(
+        UserWarning, match=r"looks is called plainly where no CUDA graph holds it .*operation not permitted"
+    ) as heard:
         assert f(torch.zeros(2)).tolist() == [1, 1]
     assert len(heard) == 1
     assert "\n" not in str(heard[0].message)
@@ -354,6 +356,35 @@ def test_what_cannot_be_recorded_is_called_plainly_after_one_warning(recorded):
         warnings.simplefilter("error")
         for n in (2, 2, 3, 3):
             assert f(torch.zeros(n)).tolist() == [1] * n
+
+
+def test_shapes_in_turn_one_too_many_are_not_recorded_again_and_again(recorded):
+    f = sc.graphed(lambda x: x + 1, most=2)
+    for _ in range(10):
+        for n in (1, 2, 3):
+            assert f(torch.zeros(n)).tolist() == [1] * n
+    assert recorded.made <= 4
+
+
+def test_one_kind_of_call_that_cannot_be_recorded_keeps_no_other_from_it(recorded):
+    def picky(x):
+        if x.numel() == 2 and _state._hidden.get():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x + 1
+
+    f = sc.graphed(picky)
+    with pytest.warns(UserWarning, match="CUDA out of memory"):
+        f.record(torch.zeros(2))
+    for n in (2, 2, 3, 3):
+        assert f(torch.zeros(n)).tolist() == [1] * n
+    made = recorded.made
+    f.record(torch.zeros(3))
+    assert len(f._kept) == 1
+    assert recorded.made == made, "it is there already"
+
+
+class Out(dict):
+    """An answer with more to it than a dict has."""
 
 
 Pair = collections.namedtuple("Pair", "low high")
@@ -368,6 +399,8 @@ def test_answers_of_several_tensors_keep_their_kind(recorded):
     assert y["rest"][0].data_ptr() not in (x.data_ptr(), f(x)["rest"][0].data_ptr())
     with pytest.warns(UserWarning, match="answers with a set"):
         sc.graphed(lambda x: {1}, torch.zeros(3))
+    with pytest.warns(UserWarning, match="answers with a Out"):
+        assert isinstance(sc.graphed(lambda x: Out(y=x), torch.zeros(3))(x), Out)
     held = torch.ones(3, requires_grad=True)
     with pytest.warns(UserWarning, match="its answer wants gradients"):
         assert sc.graphed(lambda x: x * held, torch.zeros(3))(torch.ones(3)).requires_grad

@@ -233,6 +233,23 @@ def n17_transforms_take_the_twins():
         torch.testing.assert_close(value, mapped[0])
 
 
+@case
+def n17_an_answer_may_be_written_over():
+    x = made(1, 2, 6, dtype=torch.float32).abs()
+    ways = (
+        lambda x: sc.softmax_pool(x, 2),
+        lambda x: sc.lse_pool(x, 2),
+        lambda x: sc.lp_pool(x, 2.5, 2),
+        lambda x: sc.lp_pool(x, 2, 2, mean=True),
+        lambda x: sc.stochastic_pool(x, 2, training=False),
+    )
+    for way in ways:
+        leaf, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+        way(leaf).relu_().sum().backward()
+        way(plain).relu().sum().backward()
+        assert torch.equal(leaf.grad, plain.grad)
+
+
 def test_the_public_functions_with_kernels_are_those_without():
     assert not failures(__file__)
 

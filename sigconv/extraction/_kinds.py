@@ -161,17 +161,24 @@ def _chunked(door: Door, path: str, asked: Asked) -> Iterator[Signal]:
     """A zarr array, likewise; it may say its fs."""
     x, attributes = door("zarr", path)
     size = math.prod(x.shape) * x.dtype.itemsize
-    if size > MOST_EMPTY and size > MOST_EMPTY + MOST_PACKED * (held := _held(path)):
+    needed = -(-max(size - MOST_EMPTY, 0) // MOST_PACKED)
+    if (held := _held(path, needed)) < needed:
         raise ValueError(f"{path!r} claims {size} bytes, and its chunks hold {held}: too few to be believed")
     fs: Any = attributes.get("fs")
     good = isinstance(fs, int | float) and 0 < fs < float("inf")
     yield _plain(x, path, asked, float(fs) if good else None)
 
 
-def _held(path: str) -> int:
-    """Bytes of a zarr folder's chunks: of all that is not metadata."""
-    places = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return sum(os.stat(place).st_size for place in places if os.path.basename(place) not in METADATA)
+def _held(path: str, enough: int) -> int:
+    """Bytes of a zarr folder's chunks, of all that is not metadata, counted until there are enough."""
+    held = 0
+    for folder, _, names in os.walk(path) if enough else ():
+        for name in names:
+            if name not in METADATA:
+                held += os.lstat(os.path.join(folder, name)).st_size
+                if held >= enough:
+                    return held
+    return held
 
 
 def _plain(x: Any, path: str, asked: Asked, fs: float | None) -> Signal:

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from sigconv import console, files
 from sigconv.kernels._cache import folder
@@ -39,6 +40,7 @@ SUMS = {
     torch.float64: torch.float64,
 }
 DEVICES: tuple[str, ...] = ("cuda",)  # tests add the CPU, where Triton's interpreter takes its tensors
+_tried: dict[torch.device, bool] = {}  # where kernels can be built and run
 OPS: list[tuple[Any, Callable[..., Any]]] = []  # every op that has a kernel here, and that kernel
 tl: Any = None  # Triton's language, once it is imported
 _FOUND = importlib.util.find_spec("triton") is not None
@@ -68,7 +70,7 @@ def takes(x: Tensor, *more: Tensor | None) -> bool:
         return True
     if not _new_enough(x.device, x.dtype) or transformed(x, *more):
         return False
-    return not x.is_cuda or torch.cuda.is_current_stream_capturing() or _works(x.device)
+    return not x.is_cuda or isinstance(x, FakeTensor) or _works(x.device)
 
 
 def usable(x: Tensor, *more: Tensor | None) -> bool:
@@ -83,9 +85,17 @@ def _new_enough(device: torch.device, dtype: torch.dtype) -> bool:
     return torch.cuda.get_device_capability(device) >= ((8, 0) if dtype == torch.bfloat16 else (7, 0))
 
 
-@cache
 def _works(device: torch.device) -> bool:
-    """Whether a kernel can be built and run there: that takes a C compiler, which not every machine has."""
+    """Whether a kernel can be built and run there; while a graph is recorded as far as is known."""
+    if device not in _tried:
+        if torch.cuda.is_current_stream_capturing():
+            return True
+        _tried[device] = _tries(device)
+    return _tried[device]
+
+
+def _tries(device: torch.device) -> bool:
+    """Try the least of kernels: that takes a C compiler, which not every machine has."""
     x = torch.arange(32.0, device=device)
     y = torch.zeros_like(x)
     try:
@@ -225,6 +235,11 @@ def _path(device: str) -> Path:
 
 @cache
 def _table(device: str) -> dict[str, list[int]]:
+    """The choices known to this process."""
+    return _read(device)
+
+
+def _read(device: str) -> dict[str, list[int]]:
     """The choices made before on this machine; a table that cannot be read is made anew, no answer hangs on it."""
     path = _path(device)
     try:
@@ -236,6 +251,7 @@ def _table(device: str) -> dict[str, list[int]]:
 
 def _keep(device: str, table: dict[str, list[int]]) -> None:
     path = _path(device)
+    table |= {label: choice for label, choice in _read(device).items() if label not in table}  # other processes' own
     with contextlib.suppress(OSError):  # a folder that cannot be written costs the next process a second
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, json.dumps(table, indent=1) + "\n")

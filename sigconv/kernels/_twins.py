@@ -1,4 +1,4 @@
-"""What the torch twins of kernels over windows share: taps, room around for windows, derivatives of derivatives."""
+"""What kernels over windows and their torch twins share: taps, room for windows, answers, second derivatives."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from torch.nn import functional as F
 from sigconv import nd
 
 Options = tuple[Sequence[int], Sequence[int], Sequence[int]]  # kernel_size, stride, dilation
+
+
+def handed_out(y: Tensor) -> Tensor:
+    """An answer that whoever gets it may write over: a copy, where the way back reads it."""
+    return y.clone() if y.requires_grad else y
 
 
 def taps(x: Tensor, options: Options, positions: Sequence[int]) -> Iterator[Tensor]:

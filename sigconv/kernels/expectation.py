@@ -16,7 +16,7 @@ from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import extremes
 from sigconv.kernels._op import custom_op
-from sigconv.kernels._twins import Options, around, room, second, taps
+from sigconv.kernels._twins import Options, around, handed_out, room, second, taps
 
 
 def expectations(x: Tensor, options: Options, before: Sequence[int], positions: Sequence[int]) -> Tensor:
@@ -27,7 +27,7 @@ def expectations(x: Tensor, options: Options, before: Sequence[int], positions: 
     """
     given = [list(each) for each in (*options, before, positions)]
     if shared.usable(x):
-        return _expected(x, *given)[0]
+        return handed_out(_expected(x, *given)[0])
     return twin(x.to(shared.SUMS.get(x.dtype, x.dtype)), *given)
 
 
@@ -91,6 +91,7 @@ def _expected_back_empty(g: Tensor, x: Tensor, *more: Any) -> Tensor:
 
 def _keep(ctx: Any, inputs: tuple, output: tuple) -> None:
     x, *ctx.options = inputs
+    ctx.set_materialize_grads(False)  # zeros for what is kept for the way back are never read
     ctx.save_for_backward(x, *output)
 
 

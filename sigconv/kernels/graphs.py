@@ -23,6 +23,7 @@ from sigconv.kernels._state import hidden, readable
 
 WARM = 2  # calls before a recording: libraries choose their ways and lay out their memory in them
 REMEMBERED = 64  # calls of other kinds that are remembered, to be recorded if they come again
+AGAIN = 16  # calls of a kind whose recording was dropped, before it is recorded again
 PLAIN = (int, float, complex, str, types.NoneType, torch.dtype, torch.device)  # bool is an int
 TENSORS = (Tensor, nn.Parameter)  # kinds of tensors that are nothing else besides
 
@@ -36,8 +37,9 @@ def graphed(function: Callable[..., Any], *examples: Any, most: int = 8) -> Grap
 
     Answers are those of the plain call, in memory of their own. Called plainly: what is on a CPU, wants gradients
     (use torch.no_grad()), is in training mode, or is compiled or transformed; and from then on, after one warning,
-    whatever cannot be recorded, as what looks at values. A module's weights may change, in place or by others; what
-    else a function reads must stay where it is, and what it does besides answering (prints, counts) is not done again.
+    calls of a kind that cannot be recorded, as what looks at values. A module's weights may change, in place or by
+    others; all else a function reads, a module's options too, must stay as it is and where it is, and what it does
+    besides answering (prints, counts) is not done again.
     Random numbers are drawn anew. As in every graph auto takes methods that need no look at values, and spectra asked
     for by name are not mended where x is not finite.
 
@@ -61,9 +63,10 @@ class Graphed:
     def __init__(self, function: Callable[..., Any], most: int) -> None:
         self.function, self.most = function, most
         self._kept: OrderedDict[Any, Replay] = OrderedDict()
-        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._seen: OrderedDict[Any, int] = OrderedDict()  # calls of a kind; below 0: so many before it counts anew
+        self._refused: OrderedDict[Any, None] = OrderedDict()
         self._lock = threading.Lock()  # one memory, one call at a time
-        self._refused = False
+        self._warned = False
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The function's answer."""
@@ -73,14 +76,14 @@ class Graphed:
             return self.function(*inputs, **options)
         with self._lock:
             replay = self._kept.get(key)
-            if replay is None and key in self._seen:
+            if replay is None and self._seen.get(key, 0) > 0 and key not in self._refused:
                 replay = self._recorded(key, inputs, options)
             if replay is not None:
                 self._kept.move_to_end(key)
                 return replay(given)
         answer = self.function(*inputs, **options)
         with self._lock:  # only now: a call that fails is none to be recorded
-            self._seen[key] = None
+            self._seen[key] = self._seen.pop(key, 0) + 1
             _shorten(self._seen, REMEMBERED)
         return answer
 
@@ -89,27 +92,35 @@ class Graphed:
         key = self._key([*inputs, *options.values()], (len(inputs), *options))
         if key is not None:
             with self._lock:
-                self._recorded(key, inputs, options)
+                if key not in self._kept:
+                    self._recorded(key, inputs, options)
 
     def _recorded(self, key: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Replay | None:
         """A recording, kept; None where there can be none."""
         try:
             replay = Replay(self.function, inputs, options)
         except Exception as error:  # of whatever the function calls: the plain call says what is wrong, if anything is
-            self._refused = True
-            named = getattr(self.function, "__name__", type(self.function).__name__)
-            why = console.one_line(error.__context__ or error, 200)
-            warnings.warn(f"{named} is called plainly from here on: no CUDA graph holds it ({why})", stacklevel=3)
+            self._refused[key] = None
+            _shorten(self._refused, REMEMBERED)
+            self._warn(console.one_line(error.__context__ or error, 200))
             return None
         self._kept[key] = replay
-        for dropped in _shorten(self._kept, self.most):
+        for old, dropped in _shorten(self._kept, self.most):
             dropped.work.end()
+            self._seen[old] = -AGAIN  # or shapes in turn, one too many, would all be recorded again and again
         return replay
+
+    def _warn(self, why: str) -> None:
+        """Once, however many kinds of calls there are."""
+        if not self._warned:
+            self._warned = True
+            named = getattr(self.function, "__name__", type(self.function).__name__)
+            warnings.warn(f"{named} is called plainly where no CUDA graph holds it ({why})", stacklevel=4)
 
     def _key(self, given: list[Any], names: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """All that a recording depends on, beside the values of tensors; None where a call cannot be one."""
         tensors = [value for value in given if isinstance(value, Tensor)]
-        if self._refused or not tensors or not _on_one_gpu(tensors) or not all(map(_simple, given)):
+        if not tensors or not _on_one_gpu(tensors) or not all(map(_simple, given)):
             return None
         held = self._held()
         if held is None or not readable(*tensors):
@@ -219,24 +230,31 @@ def _on_one_gpu(tensors: list[Tensor]) -> bool:
     return all(t.is_cuda and t.layout == torch.strided for t in tensors) and len({t.device for t in tensors}) == 1
 
 
-def _shorten(kept: OrderedDict[Any, Any], most: int) -> list[Any]:
-    """What was used least lately, taken out until so many are left."""
-    return [kept.popitem(last=False)[1] for _ in range(len(kept) - most)]
+def _shorten(kept: OrderedDict[Any, Any], most: int) -> list[tuple[Any, Any]]:
+    """What was used least lately, taken out until so many are left: keys and values."""
+    return [kept.popitem(last=False) for _ in range(len(kept) - most)]
 
 
 def _answers(answer: Any) -> Iterator[Tensor]:
     """Every tensor of an answer; TypeError for what cannot be copied."""
     if isinstance(answer, Tensor):
         yield answer
-    elif isinstance(answer, tuple | list):
+    elif _row(answer):
         for part in answer:
             yield from _answers(part)
-    elif isinstance(answer, dict):
+    elif type(answer) is dict:  # one with attributes besides would lose them
         yield from _answers(list(answer.values()))
     elif not isinstance(answer, PLAIN):
         raise TypeError(
             f"it answers with a {type(answer).__name__}: expected tensors, or tuples, lists or dicts of them"
         )
+
+
+def _row(answer: Any) -> bool:
+    """Whether it is a tuple or list, one with names, or one of torch's own."""
+    kind = type(answer)
+    named = isinstance(answer, tuple) and (hasattr(answer, "_fields") or kind.__module__ == "torch.return_types")
+    return named or kind in (tuple, list)
 
 
 def _copied(answer: Any) -> Any:

@@ -95,6 +95,15 @@ def find(plan: Plan, letters: np.ndarray, count: int | None = None) -> Iterator[
             yield Found(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
 
 
+def usable(device: str) -> bool:
+    """Whether motifs can be looked for there: on a CPU always, elsewhere where Triton builds kernels."""
+    import torch
+
+    from sigconv.kernels import _triton
+
+    return device == "cpu" or (_triton.at_hand() and _triton.takes(torch.empty(0, device=device)))
+
+
 def finder(plan: Plan, device: str = "cpu") -> Callable[[np.ndarray, int], Iterator[Found]]:
     """What finds the hits of this plan, as find, from letters and count: on "cpu", or on "cuda", where it is laid once.
 
@@ -103,10 +112,10 @@ def finder(plan: Plan, device: str = "cpu") -> Callable[[np.ndarray, int], Itera
     """
     if device == "cpu":
         return partial(find, plan)
-    from sigconv.kernels import _motif_triton, _triton
+    from sigconv.kernels import _motif_triton
 
-    if not _triton.at_hand():
-        raise ValueError(f"device {device!r} needs Triton, which is not installed: pip install triton, or take 'cpu'")
+    if not usable(device):
+        raise ValueError(f"device {device!r} needs Triton, and a C compiler for it: pip install triton, or take 'cpu'")
     there = _motif_triton.placed(plan, device, ROOM)
     return lambda letters, count: (Found(*rows) for rows in _motif_triton.find(there, _tokens(letters), count))
 

@@ -16,11 +16,9 @@ from sigconv.kernels import _soft_triton as soft
 from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import _windows_triton as windows
-from sigconv.kernels import extremes
+from sigconv.kernels import extremes, sums
 from sigconv.kernels._op import custom_op
-from sigconv.kernels._twins import second, taps
-
-POWERS = 6  # the highest that a float64 holds of any float32: then axes may go one by one
+from sigconv.kernels._twins import handed_out, second, taps
 
 
 def norms(
@@ -39,7 +37,7 @@ def norms(
     each = share if isinstance(share, Tensor) else None
     if shared.usable(x, each) and power < math.inf:
         part = 1.0 if isinstance(share, Tensor) else float(share)
-        return _norms(x, each, part, float(power), *options)
+        return handed_out(_norms(x, each, part, float(power), *options))
     return twin(x.to(shared.SUMS.get(x.dtype, x.dtype)), power, share, *options)
 
 
@@ -75,7 +73,7 @@ def _norms(
     options = kernel_size, stride, dilation
     plain = share is None and part == 1
     few = math.prod(kernel_size) <= windows.TOGETHER
-    if x.dtype != torch.float32 or power not in range(1, POWERS + 1) or (few and not plain):
+    if x.dtype != torch.float32 or power not in range(1, sums.POWERS + 1) or (few and not plain):
         y = _norms_empty(x, share, part, power, kernel_size, stride, dilation)
         return soft.norms(x, power, y, options, share, part)
     if plain:

@@ -19,7 +19,7 @@ from sigconv.kernels import _spread_triton as back
 from sigconv.kernels import _triton as shared
 from sigconv.kernels import extremes, sums
 from sigconv.kernels._op import custom_op
-from sigconv.kernels._twins import Options, around, room, second, taps
+from sigconv.kernels._twins import Options, around, handed_out, room, second, taps
 
 
 def means(x: Tensor, beta: Any, options: Options, before: Sequence[int], positions: Sequence[int]) -> Tensor:
@@ -44,9 +44,9 @@ def _either(
     if isinstance(beta, Tensor):
         beta = beta.to(kind)
         if shared.usable(x, beta) and beta.device == x.device:
-            return _soft(x, beta if beta.ndim else beta.expand(x.shape[1]), log, *given)[0]
+            return handed_out(_soft(x, beta if beta.ndim else beta.expand(x.shape[1]), log, *given)[0])
     elif shared.usable(x):
-        return _soft(x, x.new_full((x.shape[1],), beta, dtype=kind), log, *given)[0]
+        return handed_out(_soft(x, x.new_full((x.shape[1],), beta, dtype=kind), log, *given)[0])
     return (logs_twin if log else means_twin)(x.to(kind), beta, *given)
 
 
@@ -180,6 +180,7 @@ def _soft_back_empty(g: Tensor, x: Tensor, beta: Tensor, *more: Any) -> tuple[Te
 
 def _keep_soft(ctx: Any, inputs: tuple, output: tuple) -> None:
     x, beta, *ctx.options = inputs
+    ctx.set_materialize_grads(False)  # zeros for what is kept for the way back are never read
     ctx.save_for_backward(x, beta, *output)
 
 

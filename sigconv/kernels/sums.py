@@ -108,11 +108,6 @@ def _norms(x: Tensor, power: int, kernel_size: list[int], stride: list[int], dil
     return y
 
 
-@triton.kernel_of(_norms)
-def _norms_cuda(x: Tensor, power: int, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
-    return windows.box(x, kernel_size, stride, dilation, power)
-
-
 @_norms.register_fake
 def _norms_empty(x: Tensor, power: int, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
     return x.new_empty(_size(x, kernel_size, stride, dilation))

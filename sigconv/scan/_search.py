@@ -13,7 +13,6 @@ import numpy as np
 
 from sigconv import nd
 from sigconv.kernels import motifs as kernel
-from sigconv.kernels._triton import at_hand
 from sigconv.readers import motif as motif_files
 from sigconv.readers.motif import Motif
 from sigconv.scan._hits import Hits
@@ -160,7 +159,8 @@ def _device(device: str) -> str:
         return device
     from sigconv.train import devices
 
-    return devices.name(device) if device != "auto" or at_hand() else "cpu"
+    found = devices.name(device)
+    return found if device != "auto" or kernel.usable(found) else "cpu"
 
 
 def _ahead(work: Callable[[Text], Any], items: Iterator[Text], jobs: int) -> Iterator[tuple[Text, Any]]:
