@@ -587,3 +587,21 @@ def test_a_mean_is_finite_where_only_the_sum_is_not(p):
     large = torch.full((1, 1, 4), 3e38)
     assert torch.allclose(sc.lp_pool(large, p, 4, mean=True), large[..., :1])
     assert torch.allclose(sc.lp_pool(large[..., :3], p, 2, mean=True, ceil_mode=True), large[..., :2])
+
+
+@pytest.mark.parametrize(
+    "beta", [1e39, -1e300, 10**400, torch.tensor(1e39, dtype=torch.float64), torch.tensor([1e38, 1.0])]
+)
+@pytest.mark.parametrize("pool", [sc.softmax_pool, sc.lse_pool])
+def test_the_sharpest_is_the_extreme_and_never_no_number(pool, beta):
+    x = torch.tensor([[[0.0, 1.0, 5.0, 5.0]]]).repeat(1, 2, 1)
+    extreme = [0.0, 5.0] if not isinstance(beta, torch.Tensor) and beta < 0 else [1.0, 5.0]
+    torch.testing.assert_close(pool(x, 2, beta=beta)[0, 0], torch.tensor(extreme))
+
+
+@pytest.mark.parametrize("beta", [torch.tensor(True), torch.tensor(1j)])
+@pytest.mark.parametrize("pool", [sc.softmax_pool, sc.lse_pool])
+def test_a_sharpness_that_is_no_real_number_is_refused(pool, beta):
+    with pytest.raises(TypeError, match="beta is .*: expected real numbers"):
+        pool(torch.zeros(1, 1, 4), 2, beta=beta)
+    assert torch.equal(pool(torch.ones(1, 2, 4), 2, beta=np.array([1.0, 2.0])), torch.ones(1, 2, 2))

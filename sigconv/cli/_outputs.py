@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ def place(
 ) -> None:
     """UsageError for a file that has none of these endings, no folder to be in, or is one that is read; None is stdout.
 
-    So it is for a folder, a device or a pipe, and an empty name.
+    So it is for a folder, a device or a pipe, an empty name, and a folder that cannot be written to.
     """
     if path is None:
         return
@@ -25,6 +26,8 @@ def place(
         raise console.UsageError(f"{word} {str(path)!r} does not end in {' or '.join(suffixes)}")
     if not Path(path).resolve().parent.is_dir():
         raise console.UsageError(f"{word} {str(path)!r}: there is no such folder")
+    if not os.access(Path(path).resolve().parent, os.W_OK):
+        raise console.UsageError(f"{word} {str(path)!r}: its folder cannot be written to")
     if Path(path).exists():
         if not Path(path).is_file():
             raise console.UsageError(f"{word} {str(path)!r} is no file that could be written over: name another")

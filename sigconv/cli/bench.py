@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
     if options["keep"]:
         options["output"] = _keeping(names, options["device"])
-    _outputs.place(options["output"] or None, "--output")
+    _outputs.place(options["output"], "--output")
     with _torch.full_precision(), _card.tuned(options["device"]):
         found, answer = _raced(options, names or list(sets))
     if not found and not answer["failures"]:
@@ -121,6 +121,8 @@ def _read(arguments: list[str], sets: list[str]) -> tuple[dict[str, Any], list[s
         raise console.UsageError(f"--device {options['device']!r} is neither cpu nor cuda")
     if options["keep"] and options["output"] is not None:
         raise console.UsageError(f"--keep names the file itself, and --output {options['output']!r} another: give one")
+    if options["keep"] and options["only"]:
+        raise console.UsageError("--keep keeps whole sets: leave out --only, or name a file by --output")
     if options["device"] == "cuda":
         import torch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sigconv import console
-from sigconv.cli import _arguments
+from sigconv.cli import _arguments, _outputs
 
 USAGE = """usage: sigconv doctor [--strict] [--calibrate] [--device D] [--output FILE] [--json] [--debug]
 
@@ -53,6 +53,7 @@ def _calibrated(device: str, output: Path | None, as_json: bool) -> int:
     if device == "cuda" and not torch.cuda.is_available():
         raise console.UsageError("--device cuda: torch finds no CUDA device here")
 
+    _outputs.place(output, "--output")
     path = output or methods.local()
     console.say("measuring every method; let nothing else run meanwhile")
     with console.progress("calibrating", 100) as step:

@@ -91,7 +91,6 @@ def _expected_back_empty(g: Tensor, x: Tensor, *more: Any) -> Tensor:
 
 def _keep(ctx: Any, inputs: tuple, output: tuple) -> None:
     x, *ctx.options = inputs
-    ctx.set_materialize_grads(False)  # zeros for what is kept for the way back are never read
     ctx.save_for_backward(x, *output)
 
 

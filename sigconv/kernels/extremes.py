@@ -77,10 +77,9 @@ def _size(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[i
 
 @custom_op("largest", device="cpu")
 def _largest(x: Tensor, kernel_size: list[int], stride: list[int], dilation: list[int]) -> Tensor:
-    size = _size(x, kernel_size, stride, dilation)
     if max(kernel_size) == 1 and max(stride) == 1:
         return x.clone()
-    y = empty(size, x)
+    y = empty(_size(x, kernel_size, stride, dilation), x)
     if y.numel() == 0:
         return y
     seen = x.detach().contiguous()

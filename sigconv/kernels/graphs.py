@@ -57,10 +57,14 @@ def graphed(function: Callable[..., Any], *examples: Any, most: int = 8) -> Grap
     return made
 
 
-class Graphed:
-    """What graphed gives: called like the function it was made of, which .function is."""
+class Graphed(nn.Module):
+    """What graphed gives: called like the function or module it was made of, which .function is.
+
+    It may stand in another module: its weights are that one's. Copies and what is saved are without recordings.
+    """
 
     def __init__(self, function: Callable[..., Any], most: int) -> None:
+        super().__init__()
         self.function, self.most = function, most
         self._kept: OrderedDict[Any, Replay] = OrderedDict()
         self._seen: OrderedDict[Any, int] = OrderedDict()  # calls of a kind; below 0: so many before it counts anew
@@ -68,7 +72,10 @@ class Graphed:
         self._lock = threading.Lock()  # one memory, one call at a time
         self._warned = False
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graphed, (self.function, self.most)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """The function's answer."""
         given = [*inputs, *options.values()]
         key = self._key(given, (len(inputs), *options))

@@ -41,11 +41,14 @@ def _either(
 ) -> Tensor:
     given = [list(each) for each in (*options, before, positions)]
     kind = shared.SUMS.get(x.dtype, x.dtype)
-    if isinstance(beta, Tensor):
-        beta = beta.to(kind)
+    most = torch.finfo(kind).max  # what is sharper is no sharper: an infinite one would make NaN of the largest
+    if not isinstance(beta, Tensor):
+        beta = min(max(beta, -most), most)
+    else:
+        beta = beta.clamp(-most, most).to(kind) if beta.dtype == torch.float64 else beta.to(kind)
         if shared.usable(x, beta) and beta.device == x.device:
             return handed_out(_soft(x, beta if beta.ndim else beta.expand(x.shape[1]), log, *given)[0])
-    elif shared.usable(x):
+    if not isinstance(beta, Tensor) and shared.usable(x):
         return handed_out(_soft(x, x.new_full((x.shape[1],), beta, dtype=kind), log, *given)[0])
     return (logs_twin if log else means_twin)(x.to(kind), beta, *given)
 
@@ -180,7 +183,6 @@ def _soft_back_empty(g: Tensor, x: Tensor, beta: Tensor, *more: Any) -> tuple[Te
 
 def _keep_soft(ctx: Any, inputs: tuple, output: tuple) -> None:
     x, beta, *ctx.options = inputs
-    ctx.set_materialize_grads(False)  # zeros for what is kept for the way back are never read
     ctx.save_for_backward(x, beta, *output)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -22,10 +21,11 @@ from typing import Any
 
 import torch
 
-from sigconv import files
+from sigconv import console, files
 from sigconv.kernels._cache import folder
 
 LARGEST = 1 << 20  # bytes of a table that is believed
+MOST = 1e6  # seconds of an operation that are
 ANY = "cuda"  # any GPU: nothing of it was measured, so no table of a machine's own stands in for it
 Table = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]  # device, dtype, method, operation
 
@@ -44,17 +44,30 @@ def shipped() -> Path:
 def table() -> tuple[Table, str]:
     """The table in force, and the first digits of its SHA-256; a local one that is broken is named and left out.
 
-    A device that a local table does not have keeps the prices that are shipped.
+    What a local table does not have keeps the price that is shipped.
     """
     ours, digest = _read(shipped())
     own = local()
     if os.access(own, os.F_OK):
         try:
             found, digest = _read(own)
-            ours = {**ours, **found, ANY: ours[ANY]}
+            own_prices = {n: _over(ours.get(n, ours[ANY]), found[n], n not in ours) for n in found if n != ANY}
+            ours = {**ours, **own_prices}
         except (OSError, ValueError) as error:
             warnings.warn(f"cost table {str(own)!r} is left out ({error}): delete it, or calibrate anew", stacklevel=2)
     return ours, digest
+
+
+def _over(shipped: Mapping[str, Any], found: Mapping[str, Any], card: bool) -> dict[str, Any]:
+    """A device's shipped prices with those found put in their places; of a card only kinds and methods that are found,
+    since what it lacks of a kind it has in float32.
+    """
+    kinds: dict[str, Any] = {} if card else {kind: {**rows} for kind, rows in shipped.items()}
+    for kind, rows in found.items():
+        into = kinds.setdefault(kind, {})
+        for method, prices in rows.items():
+            into[method] = {**shipped.get(kind, {}).get(method, {}), **prices}
+    return kinds
 
 
 @functools.cache
@@ -72,19 +85,25 @@ def save(found: dict[str, Any], path: Path) -> None:
 
 
 def _read(path: Path) -> tuple[Table, str]:
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"more than {LARGEST} bytes")
-    raw = path.read_bytes()
-    found = json.loads(raw)
+    raw = files.read_bytes(path, LARGEST)
+    try:
+        found = json.loads(raw)
+    except RecursionError:
+        raise ValueError("its lists lie too deep in each other") from None
     if not isinstance(found, dict) or found.get("version") != 1 or not isinstance(found.get("seconds"), dict):
         raise ValueError("not a cost table of version 1")
-    for device, dtypes in found["seconds"].items():
-        for dtype, methods in dtypes.items():
-            for method, operations in methods.items():
-                for operation, seconds in operations.items():
-                    if not isinstance(seconds, int | float) or not (0 <= seconds < math.inf):
-                        raise ValueError(f"{device}.{dtype}.{method}.{operation} is {seconds!r}, not seconds")
+    _check(found["seconds"], "seconds", 4)
     return found["seconds"], hashlib.sha256(raw).hexdigest()[:12]
+
+
+def _check(found: Any, name: str, deep: int) -> None:
+    """ValueError, naming the place, for what is no table so deep of seconds."""
+    if deep and not isinstance(found, dict):
+        raise ValueError(f"{name} is no table")
+    for key in found if deep else ():
+        _check(found[key], f"{name}.{key}", deep - 1)
+    if not deep and (isinstance(found, bool) or not isinstance(found, int | float) or not (0 <= found < MOST)):
+        raise ValueError(f"{name} is {console.one_line(repr(found), 40)}, not seconds")
 
 
 def measured(card: str) -> bool:

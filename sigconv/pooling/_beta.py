@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +47,12 @@ def bordered(x: Tensor, windows: Windows, padding_mode: Any, value: float, name:
 
 
 def each(beta: Any, x: Tensor) -> Any:
-    """beta, refused if it is neither one number nor one a channel."""
+    """beta, refused if it is neither one real number nor one a channel, where x is."""
+    beta = torch.from_numpy(beta) if isinstance(beta, np.ndarray) else beta
+    if isinstance(beta, Tensor) and (beta.is_complex() or beta.dtype == torch.bool):
+        raise TypeError(f"beta is {beta.dtype}: expected real numbers")
+    if isinstance(beta, Tensor) and beta.ndim and beta.device != x.device:
+        raise ValueError(f"beta is on {beta.device} and x on {x.device}: bring them together")
     if isinstance(beta, Tensor) and beta.ndim and tuple(beta.shape) != (x.shape[1],):
         raise ValueError(
             f"beta has shape {tuple(beta.shape)}: expected one number, or ({x.shape[1]},), one per channel"

@@ -45,7 +45,7 @@ def sharpness(value: Any, name: str = "beta") -> None:
         return
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} {value!r} is not a number, nor a tensor of one per channel")
-    if not math.isfinite(value):
+    if not abs(value) < math.inf:  # type: ignore[operator]  # math.isfinite takes no whole number beyond float64
         raise ValueError(f"{name} {value} must be finite: 0 is the mean, and max_pool is the limit")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sigconv import nd
@@ -44,13 +45,14 @@ def lse_pool(
     sharpness(beta)
     windows = resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
     wide = real(x, "lse_pool")
+    beta = each(beta, wide)
     if not isinstance(beta, Tensor) and beta == 0:
         border = {"padding_mode": "zeros", "count_include_pad": False} if padding_mode is None else {}
         border = border or {"padding_mode": padding_mode, "value": value}
         options = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
         return avg_pool(wide, kernel_size, stride, **options, **border).to(x.dtype)
     if isinstance(beta, Tensor):
-        beta = beta.to(wide.dtype)
+        beta = beta if beta.dtype == torch.float64 else beta.to(wide.dtype)
         beta = beta + (beta == 0) * 1e-8  # the mean, to rounding, and a slope to learn by
     seen, before = bordered(x, windows, padding_mode, value, "lse_pool")
-    return soft.logs(seen, each(beta, seen), windows[:3], before, windows.positions).to(x.dtype)
+    return soft.logs(seen, beta, windows[:3], before, windows.positions).to(x.dtype)
