@@ -409,9 +409,6 @@ def a_machine_where_no_kernel_can_be_built_is_told_once_and_left_to_the_twins():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert not _triton._works(cpu)
-        capturing, torch.cuda.is_current_stream_capturing = torch.cuda.is_current_stream_capturing, lambda: True
-        assert not _triton._works(cpu), "what is known holds while a graph is recorded"
-        torch.cuda.is_current_stream_capturing = capturing
     finally:
         _triton._doubling = built
         _triton._tried.clear()
@@ -470,6 +467,16 @@ def test_the_fastest_configuration_is_timed_once_and_kept(tmp_path, monkeypatch)
     assert choose("sums") == (3, 4)
     assert len(timed) == 8
     _triton._table.cache_clear()
+
+
+def test_while_a_graph_is_recorded_what_is_known_of_a_card_holds(monkeypatch):
+    card = torch.device("cuda", 7)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    monkeypatch.setattr(_triton, "_tried", {})
+    assert _triton._works(card)
+    assert not _triton._tried, "nothing was tried"
+    _triton._tried[card] = False
+    assert not _triton._works(card)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _new_enough(device: torch.device, dtype: torch.dtype) -> bool:
 def _works(device: torch.device) -> bool:
     """Whether a kernel can be built and run there; while a graph is recorded as far as is known."""
     if device not in _tried:
-        if torch.cuda.is_current_stream_capturing():
+        if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
             return True
         _tried[device] = _tries(device)
     return _tried[device]
