@@ -53,7 +53,8 @@ def resolve(
     shape = tuple(x.shape[2 - weight.ndim :]), x.shape[0], weight.shape[0], tuple(weight.shape[2:])
     asked = stride, padding, padding_mode, dilation
     sizes = *shape[0], shape[1], shape[2], *shape[3]
-    again = all(map(_plain, asked)) and all(type(n) is int for n in sizes)  # those of a compiler may be symbols
+    plain = not torch.compiler.is_compiling()  # a compiler sees through the memory, and warns; sizes are symbols
+    again = plain and all(map(_plain, asked)) and all(type(n) is int for n in sizes)
     return (_remembered if again else _resolved)(*shape, *asked, groups, strict, is_tokens(x))
 
 
