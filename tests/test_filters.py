@@ -490,7 +490,7 @@ MISTAKES = [
     (
         lambda: BANK(torch.zeros(1, 1, 8, 8).to(torch.float8_e4m3fn)),
         TypeError,
-        "x is torch.float8_e4m3fn, which a bank",
+        "x is torch.float8_e4m3fn, which is not computed with",
     ),
     (lambda: BANK.as_conv(dtype=torch.int32), TypeError, "dtype torch.int32 is not a floating one"),
     (lambda: BANK.kernels_for((10**6, 10**6)), ValueError, "more than memory holds: take a smaller size"),

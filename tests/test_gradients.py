@@ -22,7 +22,7 @@ def leaves_of(*tensors):
     return leaves
 
 
-@examples(300)
+@examples(150)
 @given(case=cases(ndims=(1, 4), most=2), method=st.sampled_from(["auto", *METHODS]))
 def test_n15_first_and_second_derivatives_of_conv(case, method):
     method = taken(case, method, torch.float64)
@@ -43,7 +43,7 @@ def test_n15_first_and_second_derivatives_of_conv(case, method):
     assert torch.autograd.gradgradcheck(run, leaves)
 
 
-@examples(150)
+@examples(75)
 @given(case=cases(ndims=(1, 4), most=2), method=st.sampled_from(["auto", "direct", "fft", "windows"]))
 def test_n15_first_and_second_derivatives_of_conv_transpose(case, method):
     x, weight, _ = case.tensors()

@@ -281,7 +281,7 @@ WRONG = [
     (lambda: sc.conv(torch.ones(1, 1, 9).to_sparse(), torch.ones(1, 1, 3)), "lies in memory as torch.sparse"),
     (
         lambda: sc.conv(torch.ones(1, 1, 9).to(torch.float8_e5m2), torch.ones(1, 1, 3).to(torch.float8_e5m2)),
-        "float8_e5m2, which conv does not sum",
+        "float8_e5m2, which is not computed with",
     ),
     (
         lambda: sc.conv(torch.ones(1, 1, 9), torch.ones(1, 1, 3), groups=np.array([2])),

@@ -10,6 +10,7 @@ from strategies import numpy_pad
 import sigconv as sc
 from sigconv import nd, pooling
 from sigconv.pooling import _windows
+from sigconv.pooling._bins import bins
 
 OVER_WINDOWS = [sc.max_pool, sc.avg_pool]
 
@@ -150,8 +151,31 @@ def test_integers_and_halves():
         (lambda x: sc.global_pool(x.int()), "x is torch.int32: there is no avg of it"),
         (lambda x: sc.global_pool(x, "median"), "kind 'median' is not one of"),
         (lambda x: sc.global_pool(x[..., :0]), "none of space empty"),
+        (lambda x: sc.avg_pool(x.to_sparse(), 2), "x lies in memory as torch.sparse_coo"),
+        (lambda x: sc.max_pool(x.to(torch.float8_e5m2), 2), "x is torch.float8_e5m2, which is not computed with"),
+        (lambda x: sc.lp_pool(torch.nested.as_nested_tensor([x, x], layout=torch.jagged), 2, 2), "to_padded_tensor"),
+        (lambda x: sc.avg_pool(x, 2, padding=10**12), r"padded input .* would have 4.0e\+12 values"),
+        (lambda x: sc.unfold(x, 2, padding=10**12), "padded input .* would have"),
+        (lambda x: sc.adaptive_avg_pool(x, 10**12), r"the output \(1, 2, 1000000000000\) would have"),
+        (lambda x: sc.pyramid_pool(x, (1, 10**12)), "check output_size"),
+        (lambda x: sc.upsample(x, 10**12), "check scale_factor and size"),
+        (lambda x: sc.max_unpool(x, torch.zeros(1, 2, 6, dtype=torch.long), 2, 10**12), "check kernel_size and stride"),
     ],
 )
 def test_errors_say_what_was_expected(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call(torch.zeros(1, 2, 6))
+
+
+@given(n=st.integers(1, 300), m=st.integers(1, 300))
+def test_pl11_adaptive_bins_are_as_long_as_their_longest(n, m):
+    samples, counts = bins(n, m, "cpu")
+    longest = max(-(-(j + 1) * n // m) - j * n // m for j in range(m))
+    assert samples.shape == (m, longest)
+    assert int(counts.max()) == longest
+
+
+def test_strides_beyond_32_bits_are_strides():
+    x = torch.arange(6.0).view(1, 1, 6)
+    for pool in (sc.max_pool, sc.avg_pool):
+        torch.testing.assert_close(pool(x, 2, 10**12), pool(x, 2, 6))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import numbers
 from typing import Any, NamedTuple
 
@@ -99,14 +98,8 @@ def _plain(asked: Any) -> bool:
 
 def _check_reach(batch: int, size: Any, margins: nd.Margins, channels: int, positions: tuple[int, ...]) -> None:
     """Refuse what no memory could hold, before anything is asked for."""
-    padded = [n + b + a for n, (b, a) in zip(size, margins, strict=True)]
-    if torch.compiler.is_compiling():
-        return
-    for what, shape in (("padded input", padded), ("output", (batch, channels, *positions))):
-        if math.prod(shape) >= 2**38:
-            raise ValueError(
-                f"the {what} {tuple(shape)} would have {math.prod(shape):.1e} values: check padding and size"
-            )
+    nd.holdable([n + b + a for n, (b, a) in zip(size, margins, strict=True)], "padded input", "padding and size")
+    nd.holdable((batch, channels, *positions), "output", "padding and size")
 
 
 def number(value: Any, name: str, imaginary: bool = False) -> Any:
@@ -148,14 +141,7 @@ def check(x: Tensor, weight: Weight, bias: Tensor | None, groups: int) -> None:
         raise ValueError(f"bias has shape {tuple(bias.shape)}: expected ({weight.shape[0]},), one per output channel")
 
 
-KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
-
-
 def _check_kinds(x: Tensor, weight: Weight, bias: Tensor | None, tokens: bool) -> None:
-    if x.layout != torch.strided:
-        raise TypeError(f"x lies in memory as {x.layout}: convert it, for example by x.to_dense()")
-    if x.dtype not in KINDS and (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"x is {x.dtype}, which conv does not sum: convert it, for example by x.float()")
     if not (x.is_floating_point() or x.is_complex() or tokens):
         raise TypeError(
             f"x is {x.dtype}: conv takes floating or complex values, or integer tokens (batch, *space) without a "

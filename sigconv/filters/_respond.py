@@ -92,18 +92,11 @@ def _answered(bank: Any, x: Tensor, call: Call, output: str, method: str) -> Ten
     return y.reshape(x.shape[0], x.shape[1] * len(bank), *call.positions)
 
 
-KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
-
-
 def _check(bank: Any, x: Tensor) -> None:
-    if x.layout != torch.strided or x.is_nested:
-        raise TypeError(f"x lies in memory as {x.layout}: a bank takes plain tensors, for example x.to_dense()")
     if not (x.is_floating_point() or x.is_complex()):
         raise TypeError(
             f"x is {x.dtype}: a bank filters floating or complex values; convert it, for example by x.float()"
         )
-    if x.dtype not in KINDS:
-        raise TypeError(f"x is {x.dtype}, which a bank does not sum: convert it, for example by x.float()")
     if x.ndim != bank.ndim + 2:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, and the bank {bank.ndim} axes of space: expected {bank.ndim + 2} axes, "

@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
+WHOLE = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+KINDS = frozenset((*FLOATING, *WHOLE, torch.bool))  # float8, complex32, quantized: kept so, not computed with
 Watcher = Callable[[Callable[..., Any], tuple, dict[str, Any]], Any]
 _watchers: dict[int, Watcher] = {}  # by thread: nobody else is watched
 
@@ -41,6 +44,8 @@ def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def either(x: Any, *args: Any, **options: Any) -> Any:
         if isinstance(x, Tensor):
+            if x.layout is not torch.strided or x.is_nested or x.dtype not in KINDS:
+                _refuse(x)
             return _call(function, (x, *args), options) if _watchers else function(x, *args, **options)
         if not isinstance(x, np.ndarray):
             raise TypeError(f"{function.__name__} takes a tensor or a NumPy array, not {type(x).__name__}")
@@ -52,6 +57,15 @@ def numpy_too(function: Callable[..., Any]) -> Callable[..., Any]:
         return tuple(map(_array, answer)) if isinstance(answer, tuple) else _array(answer)
 
     return either
+
+
+def _refuse(x: Tensor) -> None:
+    if x.is_nested:
+        raise TypeError("x is a nested tensor, whose rows differ in size: pad them, as by x.to_padded_tensor(0.0)")
+    if x.layout is not torch.strided:
+        raise TypeError(f"x lies in memory as {x.layout}: convert it, for example by x.to_dense()")
+    plain = "x.dequantize()" if x.is_quantized else "x.float()"
+    raise TypeError(f"x is {x.dtype}, which is not computed with: convert it, for example by {plain}")
 
 
 def as_tensor(values: Any) -> Tensor:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 Margins = tuple[tuple[int, int], ...]
 
 PADDINGS = ("valid", "same", "causal", "full", "half")
+MOST = 2**38  # values that no memory holds
 
 
 def one_of(value: str, options: Sequence[str], name: str) -> str:
@@ -173,6 +176,17 @@ def output_size(
             positions += 1
         result.append(positions)
     return tuple(result)
+
+
+def holdable(shape: Sequence[int], what: str, check: str) -> None:
+    """Refuse what no memory could hold, before anything is asked for.
+
+    >>> holdable((2, 10**12), "output", "size")
+    Traceback (most recent call last):
+    ValueError: the output (2, 1000000000000) would have 2.0e+12 values: check size
+    """
+    if not torch.compiler.is_compiling() and math.prod(shape) >= MOST:  # sizes may be symbols there
+        raise ValueError(f"the {what} {tuple(shape)} would have {math.prod(shape):.1e} values: check {check}")
 
 
 def symmetric(margins: Margins) -> list[int] | None:

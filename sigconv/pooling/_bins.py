@@ -21,7 +21,9 @@ def sizes(x: Tensor, output_size: Any) -> tuple[int, ...]:
     entries = list(output_size) if per_axis else [output_size] * ndim
     if len(entries) != ndim:
         raise ValueError(f"output_size {output_size} has {len(entries)} entries for {ndim} spatial axes")
-    return nd.ntuple([n if m is None else m for n, m in zip(x.shape[2:], entries, strict=True)], ndim, "output_size")
+    size = nd.ntuple([n if m is None else m for n, m in zip(x.shape[2:], entries, strict=True)], ndim, "output_size")
+    nd.holdable((*x.shape[:2], *size), "output", "output_size")
+    return size
 
 
 def bins(n: int, m: int, device: Any) -> tuple[Tensor, Tensor]:
@@ -36,7 +38,7 @@ def bins(n: int, m: int, device: Any) -> tuple[Tensor, Tensor]:
     """
     i = torch.arange(m, device=device)
     start, stop = i * n // m, -(-(i + 1) * n // m)
-    return spelled(start, stop, max(-(-(j + 1) * n // m) - j * n // m for j in range(m))), stop - start
+    return spelled(start, stop, -(-(m - math.gcd(n, m) + n) // m)), stop - start
 
 
 def spelled(start: Tensor, stop: Tensor, longest: int) -> Tensor:

@@ -45,6 +45,7 @@ def max_unpool(
         )
     size = _size(x, kernel_size, stride, padding, output_size)
     room = math.prod(size)
+    nd.holdable((*x.shape[:2], *size), "output", "kernel_size and stride")
     if readable(indices) and indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < room:
         raise ValueError(
             f"indices from {int(indices.min())} to {int(indices.max())} do not fit space {size} of {room} samples: "

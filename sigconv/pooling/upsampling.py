@@ -80,6 +80,7 @@ def upsample(
         return _transposed(x, scale_factor, size, weight)
     ndim = x.ndim - 2
     scales, sizes = _sizes(x, scale_factor, size)
+    nd.holdable((*x.shape[:2], *sizes), "output", "scale_factor and size")
     if ndim <= len(TORCH) and x.is_floating_point() and x.numel():
         chosen = {"scale_factor": scales} if size is None else {"size": sizes}
         corners = align_corners if mode == "linear" else None
