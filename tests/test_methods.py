@@ -350,6 +350,20 @@ def test_n28_in_parts_under_a_memory_cap_is_the_whole(method, memory):
     assert ((whole - parts).abs() <= 2 * torch.finfo(torch.float32).eps * math.sqrt(301) * scale).all()
 
 
+@pytest.mark.parametrize(
+    ("batch", "memory", "rows"),
+    [(64, 4 << 20, [32, 32]), (64, 1 << 20, [9] * 7 + [1]), (3, 130 << 10, [1] * 3), (1, 50 << 10, [1] * 2)],
+)
+def test_n28_parts_are_as_many_rows_as_the_memory_holds(monkeypatch, batch, memory, rows):
+    whole, seen = _call._whole, []
+    monkeypatch.setattr(_call, "_whole", lambda x, *rest: seen.append(len(x)) or whole(x, *rest))
+    monkeypatch.setattr(methods.METHODS["windows"], "memory", lambda problem: problem.batch * (100 << 10))
+    x, weight = torch.randn(batch, 1, 40), torch.randn(1, 1, 3)
+    y = sc.conv(x, weight, method="windows", memory=memory)
+    assert seen == rows
+    torch.testing.assert_close(y, F.conv1d(x, weight))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_n20_the_number_of_threads_changes_no_bit_of_the_kernel(threads):
     x, weight = torch.randn(1, 2, 50_000), torch.randn(4, 1, 31)

@@ -6,6 +6,7 @@ tokens; parts keep to the memory allowed; and what a method spreads beyond its w
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -118,7 +119,8 @@ def _real(
         values = max(x.numel(), x.shape[0] * weight.shape[0] * math.prod(_positions(x, weight, options)))
         parts = max(parts, -(-values // MOST))
     if parts > 1:
-        return _in_parts(x, weight, bias, options, method, parts, auto)
+        rows = _rows(describe(x, weight, options, kept=kept), method, parts, memory)
+        return _in_parts(x, weight, bias, options, method, parts, rows, auto)
     return _whole(x, weight, bias, options, method, auto and live)
 
 
@@ -129,6 +131,17 @@ def _parts_of(method: str, problem: Problem, memory: int | None) -> int:
     if reason:
         raise ValueError(f"method {method!r} {reason}")
     return 1 if memory is None else -(-(problem.kept + chosen.memory(problem)) // memory)
+
+
+def _rows(problem: Problem, method: str, parts: int, memory: int | None) -> int:
+    """How many of a batch are done at once: no more than the memory holds beside the whole output."""
+    rows = max(problem.batch // parts, 1)
+    if memory is not None:
+        spare = memory - problem.kept - problem.itemsize * problem.outputs
+        needs = lambda rows: METHODS[method].memory(as_summed(method, dataclasses.replace(problem, batch=rows)))
+        while rows > 1 and needs(rows) > spare:
+            rows = -(-rows // 2)
+    return rows
 
 
 def _divisible(x: Tensor, weight: Tensor | Factors, bias: Tensor | None) -> bool:
@@ -210,16 +223,17 @@ def _mended(x: Tensor, weight: Tensor, options: Options, method: str, exact: boo
 
 
 def _in_parts(
-    x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, parts: int, auto: bool
+    x: Tensor, weight: Any, bias: Tensor | None, options: Options, method: str, parts: int, rows: int, auto: bool
 ) -> Tensor:
-    """A batch row at a time, and each in slabs along its longest axis, so that less is allocated at once."""
+    """Some rows of a batch at a time, or one in slabs along its longest axis, so that less is allocated at once."""
     span, size = nd.spans(weight.shape[2:], options["dilation"]), _positions(x, weight, options)
     y = torch.empty(x.shape[0], weight.shape[0], *size, dtype=weight.dtype, device=x.device)
-    for row in range(x.shape[0]):
-        for region in slabs(size, -(-parts // x.shape[0])):
-            seen, margins = section(x[row : row + 1], region, span, options["stride"], options["margins"])
+    for row in range(0, x.shape[0], rows):
+        taken = slice(row, row + rows)
+        for region in slabs(size, -(-parts * rows // x.shape[0])):
+            seen, margins = section(x[taken], region, span, options["stride"], options["margins"])
             part = _whole(seen, weight, bias, options | {"margins": margins}, method, auto)
-            y[(slice(row, row + 1), slice(None), *(slice(first, last) for first, last in region))] = part
+            y[(taken, slice(None), *(slice(first, last) for first, last in region))] = part
     return y
 
 
