@@ -35,7 +35,7 @@ def test_n17_meta_shapes_vmap_and_jvp_are_those_of_a_plain_call(case, method):
     )
 
 
-@examples(50)
+@examples(30)
 @given(case=cases(ndims=(1, 4)), method=st.sampled_from(["auto", *DENSE]))
 def test_n16_aot_compiled_is_eager_twice_over(case, method):
     method = taken(case, method, torch.float32)

@@ -45,7 +45,7 @@ def check(case, method, dtype):
     assert (error <= bound).all(), f"worst {np.max(error / bound)} of the gate"
 
 
-@examples(1600)
+@examples(1200)
 @given(case=cases(), method=st.sampled_from(["auto", *METHODS]), dtype=st.sampled_from(DTYPES))
 def test_every_method_dtype_and_layout_equals_the_definition(case, method, dtype):
     check(case, method, dtype)
