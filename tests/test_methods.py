@@ -1,6 +1,7 @@
 """Every method of convolution against the definition, for every dtype, layout and border: values, masks, promises."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -355,8 +356,16 @@ def test_n28_in_parts_under_a_memory_cap_is_the_whole(method, memory):
     [(64, 4 << 20, [32, 32]), (64, 1 << 20, [9] * 7 + [1]), (3, 130 << 10, [1] * 3), (1, 50 << 10, [1] * 2)],
 )
 def test_n28_parts_are_as_many_rows_as_the_memory_holds(monkeypatch, batch, memory, rows):
-    whole, seen = _call._whole, []
-    monkeypatch.setattr(_call, "_whole", lambda x, *rest: seen.append(len(x)) or whole(x, *rest))
+    whole, seen, held = _call._whole, [], []
+
+    def watched(x, *rest):
+        assert not any(part() is not None for part in held), "one part is let go before the next is made"
+        seen.append(len(x))
+        part = whole(x, *rest)
+        held.append(weakref.ref(part))
+        return part
+
+    monkeypatch.setattr(_call, "_whole", watched)
     monkeypatch.setattr(methods.METHODS["windows"], "memory", lambda problem: problem.batch * (100 << 10))
     x, weight = torch.randn(batch, 1, 40), torch.randn(1, 1, 3)
     y = sc.conv(x, weight, method="windows", memory=memory)

@@ -179,3 +179,27 @@ def test_strides_beyond_32_bits_are_strides():
     x = torch.arange(6.0).view(1, 1, 6)
     for pool in (sc.max_pool, sc.avg_pool):
         torch.testing.assert_close(pool(x, 2, 10**12), pool(x, 2, 6))
+
+
+@pytest.mark.parametrize(
+    "pool", [lambda x: sc.adaptive_avg_pool(x, 3), lambda x: sc.adaptive_max_pool(x, (None, 3, 3, 2)), sc.pyramid_pool]
+)
+def test_n16_bins_of_sizes_that_are_symbols(pool):
+    torch._dynamo.reset()
+    compiled = torch.compile(pool, backend="aot_eager", fullgraph=True)
+    for n in (5, 6, 9):
+        x = torch.randn(1, 1, 4, 4, 4, n)
+        torch.testing.assert_close(compiled(x), pool(x))
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+def test_halves_of_complex_numbers_are_not_told_to_be_real():
+    with pytest.raises(TypeError, match=r"convert it, for example by x.to\(torch.complex64\)"):
+        sc.unfold(torch.zeros(1, 1, 6, dtype=torch.complex32), 2)
+
+
+def test_what_pads_nothing_may_be_of_any_size():
+    large = torch.empty(4096, 64, 1024, 1024, device="meta")
+    assert sc.plan(large, torch.empty(1, 64, 3, 3, device="meta")).method == "direct"
+    assert sc.max_pool(torch.empty(2**20, 2**18, 4, 4, 4, 4, device="meta"), 2, padding=1).shape[2:] == (3, 3, 3, 3)
+    assert sc.unfold(torch.zeros(1, 1, 1).expand(1, 1, 2**38), 1, stride=2**37).shape == (1, 1, 2)

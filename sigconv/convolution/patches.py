@@ -24,7 +24,8 @@ def unfold(
     """Every window as a column: (batch, channels, *space) -> (batch, channels x taps, positions), as torch's, N-D.
 
     Rows run over channels, then taps; columns over positions; last axes fastest. A convolution is the weight,
-    flattened, times these columns (MX7). Options as in conv; any dtype, x's device. ValueError where none fits.
+    flattened, times these columns (MX7). Options as in conv; any dtype but float8 and complex32, x's device. ValueError
+    where none fits.
 
     >>> import torch
     >>> unfold(torch.tensor([[[1.0, 2.0, 3.0]]]), 2)

@@ -232,8 +232,8 @@ def _in_parts(
         taken = slice(row, row + rows)
         for region in slabs(size, -(-parts * rows // x.shape[0])):
             seen, margins = section(x[taken], region, span, options["stride"], options["margins"])
-            part = _whole(seen, weight, bias, options | {"margins": margins}, method, auto)
-            y[(taken, slice(None), *(slice(first, last) for first, last in region))] = part
+            place = (taken, slice(None), *(slice(first, last) for first, last in region))
+            y[place] = _whole(seen, weight, bias, options | {"margins": margins}, method, auto)  # and is let go
     return y
 
 

@@ -64,7 +64,7 @@ def _refuse(x: Tensor) -> None:
         raise TypeError("x is a nested tensor, whose rows differ in size: pad them, as by x.to_padded_tensor(0.0)")
     if x.layout is not torch.strided:
         raise TypeError(f"x lies in memory as {x.layout}: convert it, for example by x.to_dense()")
-    plain = "x.dequantize()" if x.is_quantized else "x.float()"
+    plain = "x.dequantize()" if x.is_quantized else "x.to(torch.complex64)" if x.is_complex() else "x.float()"
     raise TypeError(f"x is {x.dtype}, which is not computed with: convert it, for example by {plain}")
 
 

@@ -51,8 +51,9 @@ def pad(x: Tensor, margins: Margins, padding_mode: Any = "zeros", value: complex
     tensor([1., 0., 0., 1., 2., 2., 1., 0., 0.])
     """
     ndim = len(margins)
-    padded = [n + before + after for n, (before, after) in zip(x.shape[x.ndim - ndim :], margins, strict=True)]
-    holdable((*x.shape[: x.ndim - ndim], *padded), "padded input", "padding and size")
+    if any(map(any, margins)) and not x.is_meta:
+        padded = [n + before + after for n, (before, after) in zip(x.shape[x.ndim - ndim :], margins, strict=True)]
+        holdable((*x.shape[: x.ndim - ndim], *padded), "padded input", "padding and size")
     zeros = [0] * (2 * ndim)
     for axis, (mode, (before, after)) in enumerate(zip(border_modes(padding_mode, ndim), margins, strict=True)):
         if mode == "zeros":

@@ -38,7 +38,14 @@ def bins(n: int, m: int, device: Any) -> tuple[Tensor, Tensor]:
     """
     i = torch.arange(m, device=device)
     start, stop = i * n // m, -(-(i + 1) * n // m)
-    return spelled(start, stop, -(-(m - math.gcd(n, m) + n) // m)), stop - start
+    return spelled(start, stop, _longest(n, m)), stop - start
+
+
+def _longest(n: int, m: int) -> int:
+    """Samples of the longest of m bins over n: i·n mod m is at most m less their common divisor."""
+    if torch.compiler.is_compiling() or not type(n) is type(m) is int:  # symbols have no divisor
+        return max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+    return -(-(n + m - math.gcd(n, m)) // m)
 
 
 def spelled(start: Tensor, stop: Tensor, longest: int) -> Tensor:

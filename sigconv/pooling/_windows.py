@@ -60,7 +60,7 @@ def torch_does(x: Tensor, windows: Windows) -> list[int] | None:
     if padding is None or x.ndim - 2 > 3 or 0 in x.shape or not x.is_floating_point():
         return None
     fits = all(2 * p <= k for p, k in zip(padding, windows.kernel_size, strict=True))
-    fits = fits and max((*windows.stride, *windows.dilation)) < 2**31  # torch's are of 32 bits
+    fits = fits and max(*windows.kernel_size, *windows.stride, *windows.dilation) < 2**31  # torch's are of 32 bits
     return padding if fits else None
 
 
